@@ -1,0 +1,166 @@
+//! The plain traits an author implements, one per kind of component.
+//!
+//! None of them performs I/O on the measured path, owns a timer or reads a clock: time, sockets, files and random seeds
+//! come from the host, so that the same code runs live, on a virtual clock and in tests.
+
+use crate::{
+    documents::{DatasetInfo, DatasetRequest, EndpointInfo, Report, Run},
+    types::{
+        Answer, Catalogue, Delta, ErrorKind, Event, Flow, Load, Outgoing, PhaseSpec, Record, Reply, Request, Result,
+        Sample, Step, Turn, TurnTime,
+    },
+};
+use abi_stable::std_types::RVec;
+
+/// Speaks one API of inference servers: writes requests and says what answers hold. Sans I/O.
+///
+/// One object serves all workers at once.
+pub trait Endpoint: Send + Sync + 'static {
+    /// What this endpoint is able to do, and where it lives on the server.
+    fn info(&self) -> EndpointInfo;
+
+    /// Writes the first exchange of `request` into `out`.
+    ///
+    /// # Errors
+    /// When the request cannot be put in this API's words; the message goes to the user.
+    fn encode(&self, request: &Request<'_>, out: &mut Outgoing) -> Result<()>;
+
+    /// Says what one event of a stream holds. `out` is empty when called; spans point into the event's data, or into
+    /// `scratch` when flagged so. Called once per event on the measured path: it must not allocate when all is as usual.
+    ///
+    /// # Errors
+    /// [`ErrorKind::MALFORMED`] when the event cannot be read.
+    fn on_event(&self, event: &Event<'_>, out: &mut Delta, scratch: &mut RVec<u8>) -> Result<(), ErrorKind>;
+
+    /// Says what a whole 2xx answer holds, or which exchange comes next.
+    ///
+    /// # Errors
+    /// [`ErrorKind::MALFORMED`] when the body cannot be read; the message says what was expected.
+    fn on_body(&self, answer: &Answer<'_>, out: &mut Reply) -> Result<()>;
+}
+
+/// The data set's own times, for strategies that follow them.
+pub trait Timetable {
+    /// Number of sessions; 0: endless.
+    fn sessions(&self) -> u64;
+    /// Turns of a session.
+    fn turns(&self, session: u64) -> u32;
+    /// When a turn is to be sent.
+    fn time(&self, session: u64, turn: u32) -> TurnTime;
+}
+
+/// Decides when which turn is sent: a state machine without timers, one object per worker.
+///
+/// Each worker runs its own, told its share; the union over the shards must be the same schedule whatever their number.
+pub trait TimingStrategy: Send + 'static {
+    /// Begins a phase; called once, before anything else.
+    ///
+    /// # Errors
+    /// When the phase asks for what this strategy cannot do.
+    fn start(&mut self, phase: &PhaseSpec, timetable: &dyn Timetable) -> Result<()>;
+
+    /// The next thing to happen. Called again after each [`Step::send`], at the time a wait asked for, and after each
+    /// flow event.
+    ///
+    /// # Errors
+    /// Ends the phase; what was sent is still measured.
+    fn next(&mut self, now_ns: u64, load: &Load) -> Result<Step>;
+
+    /// A request of this shard ended.
+    ///
+    /// # Errors
+    /// Ends the phase; what was sent is still measured.
+    fn on_flow(&mut self, _event: &Flow) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// Reads one source of hardware or server telemetry. May block: it has a thread of its own.
+pub trait TelemetryCollector: Send + 'static {
+    /// Connects to the source and says what it has to offer; called once.
+    ///
+    /// # Errors
+    /// When the source is not there; the collector is left out and the message is shown.
+    fn describe(&mut self) -> Result<Catalogue>;
+
+    /// Takes one reading of everything.
+    ///
+    /// # Errors
+    /// The collector is dropped after repeated failures; the message is shown once.
+    fn collect(&mut self, now_ns: u64, out: &mut RVec<Sample>) -> Result<()>;
+}
+
+/// Where an exporter writes: the run's artifact folder, and the terminal.
+pub trait Output {
+    /// Appends `bytes` to `file` in the artifact folder; the first write creates it.
+    ///
+    /// # Errors
+    /// When the name leaves the folder or the disk refuses.
+    fn write(&mut self, file: &str, bytes: &[u8]) -> Result<()>;
+
+    /// Shows `text` to the user when the run is over.
+    ///
+    /// # Errors
+    /// When the host has nowhere to show it.
+    fn show(&mut self, text: &str) -> Result<()>;
+}
+
+/// Writes results. Called after the load has ended, so it may take its time.
+pub trait Exporter: Send + 'static {
+    /// The run's description, before any record.
+    ///
+    /// # Errors
+    /// Reported to the user; the other exporters still write.
+    fn begin(&mut self, _run: &Run, _out: &mut dyn Output) -> Result<()> {
+        Ok(())
+    }
+
+    /// Some finished requests, in order of completion; called as often as it takes.
+    ///
+    /// # Errors
+    /// As for [`Exporter::begin`].
+    fn records(&mut self, _records: &[Record<'_>], _out: &mut dyn Output) -> Result<()> {
+        Ok(())
+    }
+
+    /// The whole report.
+    ///
+    /// # Errors
+    /// As for [`Exporter::begin`].
+    fn finish(&mut self, report: &Report, out: &mut dyn Output) -> Result<()>;
+}
+
+/// The run's tokenizer, as data sets see it.
+pub trait TextTools {
+    /// Tokens of `text`.
+    fn count(&self, text: &str) -> u64;
+
+    /// Text of exactly `tokens` tokens; the same seed gives the same text.
+    ///
+    /// # Errors
+    /// When the vocabulary allows no such text.
+    fn text(&self, seed: u64, tokens: u64) -> Result<String>;
+}
+
+/// Takes the turns of one session.
+pub trait SessionSink {
+    /// The session's name; a name is made up if this is never called.
+    fn name(&mut self, name: &str);
+    /// The session's next turn.
+    fn turn(&mut self, turn: &Turn<'_>);
+}
+
+/// Gives sessions by number, so that they can be made on demand, by any worker, in any order.
+pub trait DatasetLoader: Send + Sync + 'static {
+    /// Opens the source and says how many sessions it holds; called once. Input is checked here, in full.
+    ///
+    /// # Errors
+    /// Names the file, the line and the field.
+    fn open(&mut self, request: &DatasetRequest, text: &dyn TextTools) -> Result<DatasetInfo>;
+
+    /// Gives session `index`: a pure function of the index and of what [`DatasetLoader::open`] was told.
+    ///
+    /// # Errors
+    /// When the session cannot be made.
+    fn session(&self, index: u64, text: &dyn TextTools, sink: &mut dyn SessionSink) -> Result<()>;
+}

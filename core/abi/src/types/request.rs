@@ -1,0 +1,157 @@
+//! What is sent: turns as a dataset gives them, requests as an endpoint sees them, and the HTTP exchange that results.
+
+use abi_stable::{
+    StableAbi,
+    std_types::{RSlice, RStr, RString, RVec},
+};
+
+/// What a [`Part`] of a message holds.
+#[repr(transparent)]
+#[derive(StableAbi, Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PartKind(pub u32);
+
+impl PartKind {
+    /// Plain text, in `data`.
+    pub const TEXT: Self = Self(0);
+    /// An image: a URL or a data URI, in `data`.
+    pub const IMAGE: Self = Self(1);
+    /// Audio: base64 in `data`, its format in `mime`.
+    pub const AUDIO: Self = Self(2);
+    /// A video: a URL or a data URI, in `data`.
+    pub const VIDEO: Self = Self(3);
+}
+
+/// One piece of a message.
+#[repr(C)]
+#[derive(StableAbi, Clone, Copy, Debug)]
+pub struct Part<'a> {
+    /// What `data` is.
+    pub kind: PartKind,
+    /// Zero.
+    pub flags: u32,
+    /// The part's name where the data set gives one (`query`, `passages`), else empty.
+    pub name: RStr<'a>,
+    /// Media type or format; empty for text.
+    pub mime: RStr<'a>,
+    /// The content.
+    pub data: RStr<'a>,
+}
+
+impl<'a> Part<'a> {
+    /// A text part without a name.
+    pub fn text(text: &'a str) -> Self {
+        Self { kind: PartKind::TEXT, flags: 0, name: RStr::empty(), mime: RStr::empty(), data: text.into() }
+    }
+}
+
+/// One message of a conversation.
+#[repr(C)]
+#[derive(StableAbi, Clone, Copy, Debug)]
+pub struct Message<'a> {
+    /// `user`, `assistant`, `system`, `tool` …
+    pub role: RStr<'a>,
+    /// Its pieces, in order.
+    pub parts: RSlice<'a, Part<'a>>,
+    /// A JSON object with further fields of the message (tool calls, say), or empty.
+    pub extra_json: RStr<'a>,
+}
+
+/// One turn of a session as a data set gives it.
+#[repr(C)]
+#[derive(StableAbi, Clone, Copy, Debug)]
+pub struct Turn<'a> {
+    /// The messages this turn adds to the conversation.
+    pub messages: RSlice<'a, Message<'a>>,
+    /// The model to ask, or empty for the run's own.
+    pub model: RStr<'a>,
+    /// A JSON object merged over the request's body, or empty.
+    pub extra_json: RStr<'a>,
+    /// A whole request body to be sent as it is, or empty.
+    pub raw_body: RSlice<'a, u8>,
+    /// Most output tokens to ask for; 0: the run's own limit.
+    pub max_tokens: u32,
+    /// Zero.
+    pub flags: u32,
+    /// When it is to be sent, and how long after the turn before it.
+    pub time: super::TurnTime,
+    /// Zero.
+    pub reserved: [u64; 6],
+}
+
+impl<'a> Turn<'a> {
+    /// A turn of `messages` alone: no model, limit, extras or times of its own.
+    pub fn new(messages: &'a [Message<'a>]) -> Self {
+        Self {
+            messages: messages.into(),
+            model: RStr::empty(),
+            extra_json: RStr::empty(),
+            raw_body: RSlice::EMPTY,
+            max_tokens: 0,
+            flags: 0,
+            time: super::TurnTime::NONE,
+            reserved: [0; 6],
+        }
+    }
+}
+
+/// Bits of [`Request::flags`].
+pub mod request_flags {
+    /// The answer is to be streamed.
+    pub const STREAM: u32 = 1;
+    /// The output limit goes by its older name (`max_tokens`).
+    pub const LEGACY_MAX_TOKENS: u32 = 2;
+}
+
+/// One request, as an endpoint encodes it.
+#[repr(C)]
+#[derive(StableAbi, Clone, Copy, Debug)]
+pub struct Request<'a> {
+    /// The model to ask.
+    pub model: RStr<'a>,
+    /// The conversation so far: history and this turn's messages.
+    pub messages: RSlice<'a, Message<'a>>,
+    /// A JSON object merged over the body last (the turn's extras over the run's), or empty.
+    pub extra_json: RStr<'a>,
+    /// A whole body to be sent as it is, or empty.
+    pub raw_body: RSlice<'a, u8>,
+    /// Most output tokens to ask for; 0: no limit is sent.
+    pub max_tokens: u32,
+    /// Place in the conversation, from 0.
+    pub turn: u32,
+    /// See [`request_flags`].
+    pub flags: u32,
+    /// Zero.
+    pub pad: u32,
+    /// Zero.
+    pub reserved: [u64; 6],
+}
+
+/// A header of the exchange.
+#[repr(C)]
+#[derive(StableAbi, Clone, Debug, PartialEq, Eq)]
+pub struct Header {
+    /// Field name.
+    pub name: RString,
+    /// Field value.
+    pub value: RString,
+}
+
+/// One HTTP exchange to be made. An endpoint fills it in; the host sends it.
+#[repr(C)]
+#[derive(StableAbi, Clone, Debug, Default)]
+pub struct Outgoing {
+    /// `POST` when empty.
+    pub method: RString,
+    /// Path on the server; empty: the endpoint's own path.
+    pub path: RString,
+    /// `application/json` when empty.
+    pub content_type: RString,
+    /// Further headers.
+    pub headers: RVec<Header>,
+    /// The body.
+    pub body: RVec<u8>,
+    /// Wait this long before sending (polling); in nanoseconds.
+    pub delay_ns: u64,
+    /// Zero.
+    pub reserved: [u64; 4],
+}

@@ -1,0 +1,131 @@
+//! What a timing strategy sees and says. Times are nanoseconds since the phase began.
+
+use abi_stable::StableAbi;
+
+/// In a [`Step`]: whichever session is next.
+pub const ANY_SESSION: u64 = u64::MAX;
+
+/// The phase a strategy is to shape, and this worker's share of it.
+#[repr(C)]
+#[derive(StableAbi, Clone, Copy, Debug, Default)]
+pub struct PhaseSpec {
+    /// Seed of everything random in the schedule; the same for all shards.
+    pub seed: u64,
+    /// Requests to send over all shards; 0: no such limit. The host enforces it.
+    pub requests: u64,
+    /// Stop sending after this long; 0: no such limit. The host enforces it.
+    pub duration_ns: u64,
+    /// This worker's number, from 0.
+    pub shard: u32,
+    /// Number of workers.
+    pub shards: u32,
+    /// Slots over all shards; 0: no limit.
+    pub concurrency: u32,
+    /// This shard's slots, where the strategy divides them; 0 with a limit: none for this shard.
+    pub slots: u32,
+    /// Arrivals per second over all shards; 0: none asked.
+    pub rate: f64,
+    /// Zero.
+    pub reserved: [u64; 6],
+}
+
+/// What is going on in this shard.
+#[repr(C)]
+#[derive(StableAbi, Clone, Copy, Debug, Default)]
+pub struct Load {
+    /// Arrivals handed to the host that have not ended: in flight, waiting for a slot or for their time.
+    pub open: u32,
+    /// Zero.
+    pub pad: u32,
+    /// Requests sent.
+    pub sent: u64,
+    /// Requests ended, in whatever way.
+    pub ended: u64,
+    /// Of those, requests that failed.
+    pub failed: u64,
+    /// Zero.
+    pub reserved: [u64; 4],
+}
+
+/// What a strategy wants to happen next.
+#[repr(transparent)]
+#[derive(StableAbi, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StepKind(pub u32);
+
+impl StepKind {
+    /// Nothing until something happens ([`Flow`]).
+    pub const PARK: Self = Self(0);
+    /// An arrival: send at `at_ns`, then ask again at once.
+    pub const SEND: Self = Self(1);
+    /// Ask again at `at_ns`, or when something happens.
+    pub const WAIT: Self = Self(2);
+    /// No further arrivals.
+    pub const END: Self = Self(3);
+}
+
+/// An arrival, a wait, or the end.
+#[repr(C)]
+#[derive(StableAbi, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Step {
+    /// What it is.
+    pub kind: StepKind,
+    /// Place in the session, from 0.
+    pub turn: u32,
+    /// When.
+    pub at_ns: u64,
+    /// The session, or [`ANY_SESSION`].
+    pub session: u64,
+    /// Zero.
+    pub reserved: [u64; 2],
+}
+
+impl Step {
+    /// Nothing until something happens.
+    pub const PARK: Self = Self { kind: StepKind::PARK, turn: 0, at_ns: 0, session: ANY_SESSION, reserved: [0; 2] };
+    /// No further arrivals.
+    pub const END: Self = Self { kind: StepKind::END, ..Self::PARK };
+
+    /// The first turn of session number `session` (or [`ANY_SESSION`]), intended at `at_ns`.
+    pub const fn send(at_ns: u64, session: u64) -> Self {
+        Self { kind: StepKind::SEND, at_ns, session, ..Self::PARK }
+    }
+}
+
+/// Something that happened: a request of this shard ended.
+#[repr(C)]
+#[derive(StableAbi, Clone, Copy, Debug, Default)]
+pub struct Flow {
+    /// The session.
+    pub session: u64,
+    /// The turn that ended.
+    pub turn: u32,
+    /// Turns the session has.
+    pub turns: u32,
+    /// When it ended.
+    pub at_ns: u64,
+    /// From permitted to last content.
+    pub latency_ns: u64,
+    /// Think time before the session's next turn.
+    pub next_delay_ns: u64,
+    /// Tokens of the answer as far as known.
+    pub output_tokens: u32,
+    /// 0: it succeeded.
+    pub failed: u32,
+    /// Zero.
+    pub reserved: [u64; 4],
+}
+
+/// When a turn is to be sent, as the data set says.
+#[repr(C)]
+#[derive(StableAbi, Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TurnTime {
+    /// Since the trace's beginning; `u64::MAX`: not given.
+    pub timestamp_ns: u64,
+    /// After the end of the turn before it.
+    pub delay_ns: u64,
+}
+
+impl TurnTime {
+    /// Neither given.
+    pub const NONE: Self = Self { timestamp_ns: u64::MAX, delay_ns: 0 };
+}

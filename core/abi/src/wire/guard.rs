@@ -1,0 +1,243 @@
+//! The plugin's side of the boundary: plain traits made into wire objects that never let a panic out.
+//!
+//! After one panic an object takes no more calls: its state is not to be trusted.
+
+use super::objects::{
+    CollectorObj, DatasetObj, EndpointObj, ExporterObj, OutputRef, SessionRef, TextRef, TimetableRef, TimingObj,
+    WireCollector, WireCollector_TO, WireDataset, WireDataset_TO, WireEndpoint, WireEndpoint_TO, WireExporter,
+    WireExporter_TO, WireTiming, WireTiming_TO,
+};
+use crate::{
+    api,
+    types::{
+        Answer, Catalogue, Delta, Error, ErrorKind, Event, Flow, Load, Outgoing, PhaseSpec, Record, Reply, Request,
+        Result, Sample, Step, Turn, TurnTime,
+    },
+};
+use abi_stable::{
+    std_types::{RResult, RSlice, RStr, RString, RVec},
+    type_level::downcasting::TD_Opaque,
+};
+use std::{
+    any::Any,
+    mem::ManuallyDrop,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::atomic::{AtomicBool, Ordering::Relaxed},
+};
+
+/// An author's object, its panics contained.
+struct Guard<T> {
+    inner: ManuallyDrop<T>,
+    dead: AtomicBool,
+}
+
+impl<T> Guard<T> {
+    fn new(inner: T) -> Self {
+        Self { inner: ManuallyDrop::new(inner), dead: AtomicBool::new(false) }
+    }
+
+    fn shared<R>(&self, call: impl FnOnce(&T) -> Result<R>) -> RResult<R, Error> {
+        contain(&self.dead, || call(&self.inner)).into()
+    }
+
+    fn exclusive<R>(&mut self, call: impl FnOnce(&mut T) -> Result<R>) -> RResult<R, Error> {
+        let Self { inner, dead } = self;
+        contain(dead, || call(inner)).into()
+    }
+}
+
+impl<T> Drop for Guard<T> {
+    fn drop(&mut self) {
+        let inner = &mut self.inner;
+        // SAFETY: `inner` is dropped here and nowhere else, and `self` is not used afterwards.
+        let dropped = catch_unwind(AssertUnwindSafe(|| unsafe { ManuallyDrop::drop(inner) }));
+        if let Err(panic) = dropped {
+            // The payload's own drop may panic as well.
+            std::mem::forget(panic);
+        }
+    }
+}
+
+/// Runs `call` unless an earlier one panicked; a panic becomes an error with the panic's text.
+pub(super) fn contain<R>(dead: &AtomicBool, call: impl FnOnce() -> Result<R>) -> Result<R> {
+    if dead.load(Relaxed) {
+        return Err(Error::new(ErrorKind::PANICKED, "disabled after an earlier panic"));
+    }
+    catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|panic| {
+        dead.store(true, Relaxed);
+        Err(Error::new(ErrorKind::PANICKED, text_of(panic)))
+    })
+}
+
+/// The text a panic was raised with. The payload is leaked: dropping it may panic again.
+fn text_of(panic: Box<dyn Any + Send>) -> String {
+    let text = panic
+        .downcast_ref::<&str>()
+        .map(|s| (*s).to_owned())
+        .or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "a panic without a message".to_owned());
+    std::mem::forget(panic);
+    format!("panicked: {text}")
+}
+
+fn to_json(value: &impl serde::Serialize) -> Result<RString> {
+    serde_json::to_string(value).map(Into::into).map_err(|e| Error::new(ErrorKind::OTHER, e))
+}
+
+fn from_json<'a, T: serde::Deserialize<'a>>(text: &'a str) -> Result<T> {
+    serde_json::from_str(text).map_err(|e| Error::new(ErrorKind::OTHER, format!("a document of the host: {e}")))
+}
+
+impl WireEndpoint for Guard<Box<dyn api::Endpoint>> {
+    fn info(&self) -> RString {
+        self.shared(|e| to_json(&e.info())).unwrap_or_default()
+    }
+
+    fn encode(&self, request: &Request<'_>, out: &mut Outgoing) -> RResult<(), Error> {
+        self.shared(|e| e.encode(request, out))
+    }
+
+    fn on_event(&self, event: &Event<'_>, out: &mut Delta, scratch: &mut RVec<u8>) -> u32 {
+        if self.dead.load(Relaxed) {
+            return ErrorKind::PANICKED.0 + 1;
+        }
+        match catch_unwind(AssertUnwindSafe(|| self.inner.on_event(event, out, scratch))) {
+            Ok(Ok(())) => 0,
+            Ok(Err(kind)) => kind.0.saturating_add(1),
+            Err(panic) => {
+                self.dead.store(true, Relaxed);
+                std::mem::forget(panic);
+                ErrorKind::PANICKED.0 + 1
+            }
+        }
+    }
+
+    fn on_body(&self, answer: &Answer<'_>, out: &mut Reply) -> RResult<(), Error> {
+        self.shared(|e| e.on_body(answer, out))
+    }
+}
+
+struct LentTimetable<'a>(TimetableRef<'a>);
+
+impl api::Timetable for LentTimetable<'_> {
+    fn sessions(&self) -> u64 {
+        self.0.sessions()
+    }
+
+    fn turns(&self, session: u64) -> u32 {
+        self.0.turns(session)
+    }
+
+    fn time(&self, session: u64, turn: u32) -> TurnTime {
+        self.0.time(session, turn)
+    }
+}
+
+impl WireTiming for Guard<Box<dyn api::TimingStrategy>> {
+    fn start(&mut self, phase: &PhaseSpec, timetable: TimetableRef<'_>) -> RResult<(), Error> {
+        self.exclusive(|s| s.start(phase, &LentTimetable(timetable)))
+    }
+
+    fn next(&mut self, now_ns: u64, load: &Load) -> RResult<Step, Error> {
+        self.exclusive(|s| s.next(now_ns, load))
+    }
+
+    fn on_flow(&mut self, event: &Flow) -> RResult<(), Error> {
+        self.exclusive(|s| s.on_flow(event))
+    }
+}
+
+impl WireCollector for Guard<Box<dyn api::TelemetryCollector>> {
+    fn describe(&mut self) -> RResult<Catalogue, Error> {
+        self.exclusive(|c| c.describe())
+    }
+
+    fn collect(&mut self, now_ns: u64, out: &mut RVec<Sample>) -> RResult<(), Error> {
+        self.exclusive(|c| c.collect(now_ns, out))
+    }
+}
+
+struct LentOutput<'a>(OutputRef<'a>);
+
+impl api::Output for LentOutput<'_> {
+    fn write(&mut self, file: &str, bytes: &[u8]) -> Result<()> {
+        self.0.write(file.into(), bytes.into()).into()
+    }
+
+    fn show(&mut self, text: &str) -> Result<()> {
+        self.0.show(text.into()).into()
+    }
+}
+
+impl WireExporter for Guard<Box<dyn api::Exporter>> {
+    fn begin(&mut self, run_json: RStr<'_>, out: OutputRef<'_>) -> RResult<(), Error> {
+        self.exclusive(|e| e.begin(&from_json(run_json.as_str())?, &mut LentOutput(out)))
+    }
+
+    fn records(&mut self, records: RSlice<'_, Record<'_>>, out: OutputRef<'_>) -> RResult<(), Error> {
+        self.exclusive(|e| e.records(records.as_slice(), &mut LentOutput(out)))
+    }
+
+    fn finish(&mut self, report_json: RStr<'_>, out: OutputRef<'_>) -> RResult<(), Error> {
+        self.exclusive(|e| e.finish(&from_json(report_json.as_str())?, &mut LentOutput(out)))
+    }
+}
+
+struct LentText<'a>(TextRef<'a>);
+
+impl api::TextTools for LentText<'_> {
+    fn count(&self, text: &str) -> u64 {
+        self.0.count(text.into())
+    }
+
+    fn text(&self, seed: u64, tokens: u64) -> Result<String> {
+        self.0.text(seed, tokens).map(RString::into_string).into()
+    }
+}
+
+struct LentSession<'a>(SessionRef<'a>);
+
+impl api::SessionSink for LentSession<'_> {
+    fn name(&mut self, name: &str) {
+        self.0.name(name.into());
+    }
+
+    fn turn(&mut self, turn: &Turn<'_>) {
+        self.0.turn(turn);
+    }
+}
+
+impl WireDataset for Guard<Box<dyn api::DatasetLoader>> {
+    fn open(&mut self, request_json: RStr<'_>, text: TextRef<'_>) -> RResult<RString, Error> {
+        self.exclusive(|d| to_json(&d.open(&from_json(request_json.as_str())?, &LentText(text))?))
+    }
+
+    fn session(&self, index: u64, text: TextRef<'_>, sink: SessionRef<'_>) -> RResult<(), Error> {
+        self.shared(|d| d.session(index, &LentText(text), &mut LentSession(sink)))
+    }
+}
+
+/// The wire form of an endpoint.
+pub fn endpoint(inner: Box<dyn api::Endpoint>) -> EndpointObj {
+    WireEndpoint_TO::from_value(Guard::new(inner), TD_Opaque)
+}
+
+/// The wire form of a timing strategy.
+pub fn timing(inner: Box<dyn api::TimingStrategy>) -> TimingObj {
+    WireTiming_TO::from_value(Guard::new(inner), TD_Opaque)
+}
+
+/// The wire form of a telemetry collector.
+pub fn collector(inner: Box<dyn api::TelemetryCollector>) -> CollectorObj {
+    WireCollector_TO::from_value(Guard::new(inner), TD_Opaque)
+}
+
+/// The wire form of an exporter.
+pub fn exporter(inner: Box<dyn api::Exporter>) -> ExporterObj {
+    WireExporter_TO::from_value(Guard::new(inner), TD_Opaque)
+}
+
+/// The wire form of a data set loader.
+pub fn dataset(inner: Box<dyn api::DatasetLoader>) -> DatasetObj {
+    WireDataset_TO::from_value(Guard::new(inner), TD_Opaque)
+}

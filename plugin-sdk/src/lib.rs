@@ -1,0 +1,68 @@
+//! What a plugin's author depends on: the traits, the values they exchange, and the macros that register a component.
+//!
+//! A component is a type that implements one trait of [`api`] and [`Component`]; a macro gives it a name:
+//!
+//! ```
+//! use inferometer_plugin_sdk::{Component, NoOptions, api::TimingStrategy, types::*};
+//!
+//! /// Sends one request and ends.
+//! struct Once(bool);
+//!
+//! impl Component for Once {
+//!     type Options = NoOptions;
+//!     fn create(_: NoOptions) -> Result<Self> {
+//!         Ok(Self(false))
+//!     }
+//! }
+//!
+//! impl TimingStrategy for Once {
+//!     fn start(&mut self, _: &PhaseSpec, _: &dyn inferometer_plugin_sdk::api::Timetable) -> Result<()> {
+//!         Ok(())
+//!     }
+//!     fn next(&mut self, now_ns: u64, _: &Load) -> Result<Step> {
+//!         let first = !std::mem::replace(&mut self.0, true);
+//!         Ok(if first { Step::send(now_ns, ANY_SESSION) } else { Step::END })
+//!     }
+//! }
+//!
+//! inferometer_plugin_sdk::timing! { name: "once", summary: "Sends one request and ends.", component: Once }
+//! ```
+//!
+//! A library of its own (`crate-type = ["cdylib"]`) ends with [`export_plugin!`]; the program's built-ins are registered
+//! by the same macros and need nothing further.
+
+mod register;
+
+pub use inferometer_abi::{RSlice, RStr, RString, RVec, api, documents, types};
+pub use register::{Component, NoOptions};
+pub use serde;
+
+/// What the macros expand to. Not for authors.
+#[doc(hidden)]
+pub mod __private {
+    pub use crate::register::make;
+    pub use inferometer_abi::{
+        __export_header, __manifest_line, inventory,
+        registration::{Factory, Registration},
+    };
+}
+
+/// The user's log, as a plugin reaches it. Says nothing outside a host.
+pub mod log {
+    use inferometer_abi::wire::module::log::say;
+
+    /// Something failed.
+    pub fn error(target: &str, message: &str) {
+        say(1, target, message);
+    }
+
+    /// Something is not as it should be.
+    pub fn warn(target: &str, message: &str) {
+        say(2, target, message);
+    }
+
+    /// Something worth knowing.
+    pub fn info(target: &str, message: &str) {
+        say(3, target, message);
+    }
+}
