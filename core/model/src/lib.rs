@@ -1,6 +1,15 @@
 //! What is typed, what will happen, and what was found: the values that the other crates pass around. No behaviour
 //! beyond validation.
+//!
+//! [`config::RawConfig`] (as typed) → [`resolve::resolve`] → [`plan::Plan`] (as it will happen) → [`Row`] (as it did).
 
+pub mod config;
+mod error;
+pub mod file;
+pub mod plan;
+pub mod resolve;
 mod row;
+pub mod values;
 
+pub use error::{ConfigError, ExitCode};
 pub use row::Row;
