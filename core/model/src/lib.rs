@@ -3,13 +3,17 @@
 //!
 //! [`config::RawConfig`] (as typed) → [`resolve::resolve`] → [`plan::Plan`] (as it will happen) → [`Row`] (as it did).
 
+mod clock;
 pub mod config;
 mod error;
+mod failure;
 pub mod file;
 pub mod plan;
 pub mod resolve;
 mod row;
 pub mod values;
 
+pub use clock::Clock;
 pub use error::{ConfigError, ExitCode};
+pub use failure::{Failure, FailureKind};
 pub use row::Row;

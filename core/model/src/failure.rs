@@ -1,0 +1,76 @@
+//! [`Failure`]: how a request failed, in kinds that a person can act on.
+
+use std::{borrow::Cow, fmt};
+
+/// How a request failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// The kind.
+    pub kind: FailureKind,
+    /// What happened, in the server's or the system's words where there are any.
+    pub message: Cow<'static, str>,
+}
+
+impl Failure {
+    /// A failure of `kind`.
+    pub fn new(kind: FailureKind, message: impl Into<Cow<'static, str>>) -> Self {
+        Self { kind, message: message.into() }
+    }
+}
+
+/// The kinds of failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum FailureKind {
+    /// No connection could be made.
+    Connect,
+    /// The request took longer than allowed.
+    Timeout,
+    /// The connection was reset or closed before the answer began.
+    Reset,
+    /// A status other than 2xx.
+    HttpStatus,
+    /// An error reported inside a 200 answer.
+    StreamError,
+    /// The answer ended before it was complete.
+    Truncated,
+    /// The answer could not be read.
+    Malformed,
+    /// A complete answer without content.
+    NoContent,
+    /// The endpoint component failed.
+    Plugin,
+    /// Stopped by the user or by the end of the grace period.
+    Cancelled,
+    /// Its time came and went without a slot.
+    Dropped,
+}
+
+impl FailureKind {
+    /// Its name in results.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Connect => "connect",
+            Self::Timeout => "timeout",
+            Self::Reset => "reset",
+            Self::HttpStatus => "http_status",
+            Self::StreamError => "stream_error",
+            Self::Truncated => "truncated",
+            Self::Malformed => "malformed",
+            Self::NoContent => "no_content",
+            Self::Plugin => "plugin",
+            Self::Cancelled => "cancelled",
+            Self::Dropped => "dropped",
+        }
+    }
+
+    /// Whether the server was never spoken to.
+    pub const fn is_unreachable(self) -> bool {
+        matches!(self, Self::Connect)
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.kind.as_str(), self.message)
+    }
+}

@@ -1,0 +1,244 @@
+//! [`Client`]: one exchange after another over pooled connections, each of them stamped.
+
+use crate::{
+    connection::{Connection, plain},
+    framing::Frames,
+    http1::{ResponseHead, parse_head},
+    request::{Destination, Head, RequestIds},
+};
+use inferometer_abi::{documents::Framing, types::ABSENT_NS};
+use inferometer_model::{Clock, Failure, FailureKind};
+use std::{cell::RefCell, io};
+
+/// Longest response head that is read, in bytes.
+const LONGEST_HEAD: usize = 256 << 10;
+
+/// When what happened, in nanoseconds since the run began; [`ABSENT_NS`] where it did not.
+#[derive(Clone, Copy, Debug)]
+pub struct Stamps {
+    /// A connection was ready.
+    pub connected: u64,
+    /// The first byte of the request was handed to the kernel.
+    pub sent: u64,
+    /// The last byte of the request was handed to the kernel.
+    pub written: u64,
+    /// The first byte of the response was read.
+    pub first_byte: u64,
+    /// The response's head was complete.
+    pub headers: u64,
+    /// The last byte of the response was read.
+    pub last_byte: u64,
+    /// Time spent on connecting, in nanoseconds.
+    pub connect_ns: u64,
+    /// Reads that brought bytes of the response.
+    pub reads: u32,
+    /// Bytes of the response's body, as framed on the wire.
+    pub received_bytes: u64,
+    /// Whether the connection had served before.
+    pub reused: bool,
+    /// HTTP status; 0: none was received.
+    pub status: u16,
+}
+
+impl Stamps {
+    /// Nothing has happened yet.
+    pub const EMPTY: Self = Self {
+        connected: ABSENT_NS,
+        sent: ABSENT_NS,
+        written: ABSENT_NS,
+        first_byte: ABSENT_NS,
+        headers: ABSENT_NS,
+        last_byte: ABSENT_NS,
+        connect_ns: 0,
+        reads: 0,
+        received_bytes: 0,
+        reused: false,
+        status: 0,
+    };
+}
+
+/// How a response's body is to be handed over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Delivery {
+    /// Event by event, as it comes.
+    Events(Framing),
+    /// Whole, at its end.
+    Whole,
+}
+
+/// Takes a response.
+pub trait Receiver {
+    /// The head is complete.
+    fn head(&mut self, status: u16, content_type: &str) -> Delivery;
+
+    /// An event is complete; `at_ns` is the time of the read that completed it.
+    ///
+    /// # Errors
+    /// Ends the exchange; the connection is closed.
+    fn event(&mut self, name: &[u8], data: &[u8], at_ns: u64) -> Result<(), Failure>;
+
+    /// The whole body, for [`Delivery::Whole`].
+    ///
+    /// # Errors
+    /// Ends the request.
+    fn body(&mut self, body: &[u8], at_ns: u64) -> Result<(), Failure>;
+}
+
+/// The connections of one worker.
+pub struct Client {
+    clock: Clock,
+    destinations: Vec<Destination>,
+    /// Idle connections by destination; the one used last is used next, so that surplus ones age and are closed.
+    idle: Vec<RefCell<Vec<Connection>>>,
+    pooled: bool,
+}
+
+impl Client {
+    /// A client without connections. `pooled`: a connection serves one request after another.
+    pub fn new(clock: Clock, destinations: Vec<Destination>, pooled: bool) -> Self {
+        let idle = destinations.iter().map(|_| RefCell::default()).collect();
+        Self { clock, destinations, idle, pooled }
+    }
+
+    /// Sends one request to destination number `to` and reads the answer to its end.
+    ///
+    /// # Errors
+    /// What became of it if there was no complete answer; `stamps` says how far it came. A status is not an error here.
+    pub async fn exchange(
+        &self,
+        to: usize,
+        head: &Head,
+        ids: RequestIds,
+        body: &[u8],
+        stamps: &mut Stamps,
+        receiver: &mut impl Receiver,
+    ) -> Result<(), Failure> {
+        loop {
+            let mut connection = self.connect(to, stamps).await?;
+            head.write(ids, body, &mut connection.output);
+            match connection.send(&self.clock).await {
+                Ok((sent, written)) => (stamps.sent, stamps.written) = (sent, written),
+                Err(_) if connection.reused => continue,
+                Err(e) => return Err(broken("while the request was written", &e)),
+            }
+            let Some(head) = self.read_head(&mut connection, stamps).await? else { continue };
+            stamps.status = head.status;
+            let keep_alive = head.keep_alive;
+            self.read_body(&mut connection, head, stamps, receiver).await?;
+            if keep_alive && self.pooled && connection.unused().is_empty() {
+                connection.reused = true;
+                self.idle[to].borrow_mut().push(connection);
+            }
+            return Ok(());
+        }
+    }
+
+    /// An idle connection that still stands, or a new one.
+    async fn connect(&self, to: usize, stamps: &mut Stamps) -> Result<Connection, Failure> {
+        let idle = || self.idle[to].borrow_mut().pop();
+        while let Some(connection) = idle() {
+            if !connection.is_stale() {
+                (stamps.connected, stamps.reused) = (self.clock.now(), true);
+                return Ok(connection);
+            }
+        }
+        let begun = self.clock.now();
+        let connection = Connection::open(&self.destinations[to].addresses).await?;
+        stamps.connected = self.clock.now();
+        (stamps.connect_ns, stamps.reused) = (stamps.connected - begun, false);
+        Ok(connection)
+    }
+
+    /// The response's head; `None` if a pooled connection turned out to be closed: nothing was answered on it.
+    async fn read_head(
+        &self,
+        connection: &mut Connection,
+        stamps: &mut Stamps,
+    ) -> Result<Option<ResponseHead>, Failure> {
+        loop {
+            if let Some((length, head)) = parse_head(connection.unused())? {
+                connection.consume(length);
+                if (100..200).contains(&head.status) {
+                    continue;
+                }
+                stamps.headers = self.clock.now();
+                return Ok(Some(head));
+            }
+            if connection.unused().len() > LONGEST_HEAD {
+                return Err(Failure::new(FailureKind::Malformed, "the answer's head is longer than 256 KiB"));
+            }
+            match self.fill(connection, stamps).await {
+                Ok(1..) => {}
+                Ok(0) | Err(_) if connection.reused && stamps.first_byte == ABSENT_NS => return Ok(None),
+                Ok(0) => return Err(Failure::new(FailureKind::Reset, "closed before the answer's head was complete")),
+                Err(e) => return Err(broken("before the answer's head was complete", &e)),
+            }
+        }
+    }
+
+    async fn read_body(
+        &self,
+        connection: &mut Connection,
+        mut head: ResponseHead,
+        stamps: &mut Stamps,
+        receiver: &mut impl Receiver,
+    ) -> Result<(), Failure> {
+        let mut whole = Vec::new();
+        let mut frames = match receiver.head(head.status, &head.content_type) {
+            Delivery::Events(framing) => Some(Frames::new(framing)),
+            Delivery::Whole => None,
+        };
+        let mut at_ns = stamps.last_byte;
+        stamps.received_bytes += connection.unused().len() as u64;
+        let body = &mut head.body;
+        loop {
+            while !body.is_done() {
+                let input = connection.unused();
+                let piece = body.take(input)?;
+                let data = &input[piece.framing..piece.framing + piece.data];
+                match &mut frames {
+                    Some(frames) => frames.feed(data, &mut |name, data| receiver.event(name, data, at_ns))?,
+                    None => whole.extend_from_slice(data),
+                }
+                let used = piece.framing + piece.data;
+                connection.consume(used);
+                if used == 0 {
+                    break;
+                }
+            }
+            if body.is_done() {
+                break;
+            }
+            match self.fill(connection, stamps).await {
+                Ok(0) if body.ends_with_connection() => break,
+                Ok(0) => return Err(Failure::new(FailureKind::Truncated, "the connection was closed in mid-answer")),
+                Ok(count) => {
+                    at_ns = stamps.last_byte;
+                    stamps.received_bytes += count as u64;
+                }
+                Err(e) => return Err(broken("in mid-answer", &e)),
+            }
+        }
+        match &mut frames {
+            Some(frames) => frames.finish(&mut |name, data| receiver.event(name, data, at_ns)),
+            None => receiver.body(&whole, at_ns),
+        }
+    }
+
+    /// Reads more, and stamps it.
+    async fn fill(&self, connection: &mut Connection, stamps: &mut Stamps) -> io::Result<usize> {
+        let count = connection.fill().await?;
+        if count > 0 {
+            stamps.last_byte = self.clock.now();
+            if stamps.first_byte == ABSENT_NS {
+                stamps.first_byte = stamps.last_byte;
+            }
+            stamps.reads += 1;
+        }
+        Ok(count)
+    }
+}
+
+fn broken(when: &str, error: &io::Error) -> Failure {
+    Failure::new(FailureKind::Reset, format!("{} {when}", plain(error)))
+}

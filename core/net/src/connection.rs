@@ -1,0 +1,98 @@
+//! One TCP connection with its buffers.
+
+use inferometer_model::{Clock, Failure, FailureKind};
+use std::{future::poll_fn, io, net::SocketAddr, pin::Pin};
+use tokio::{
+    io::{AsyncRead as _, AsyncWriteExt as _, ReadBuf},
+    net::TcpStream,
+};
+
+const FIRST_BUFFER: usize = 16 << 10;
+const LARGEST_BUFFER: usize = 64 << 20;
+
+/// A connection to a server.
+pub(crate) struct Connection {
+    stream: TcpStream,
+    /// Bytes read and not yet used are `input[start..end]`.
+    input: Vec<u8>,
+    start: usize,
+    end: usize,
+    /// The request that is being written.
+    pub(crate) output: Vec<u8>,
+    /// Whether it has served before.
+    pub(crate) reused: bool,
+}
+
+impl Connection {
+    /// Connects to the first of `addresses` that accepts.
+    pub(crate) async fn open(addresses: &[SocketAddr]) -> Result<Self, Failure> {
+        let mut last = io::Error::new(io::ErrorKind::NotFound, "no address");
+        for &address in addresses {
+            match TcpStream::connect(address).await {
+                Ok(stream) => {
+                    // A kernel that refuses this costs latency, not correctness.
+                    let _ = stream.set_nodelay(true);
+                    let input = vec![0; FIRST_BUFFER];
+                    return Ok(Self { stream, input, start: 0, end: 0, output: Vec::new(), reused: false });
+                }
+                Err(e) => last = io::Error::new(e.kind(), format!("{address}: {}", plain(&e))),
+            }
+        }
+        Err(Failure::new(FailureKind::Connect, last.to_string()))
+    }
+
+    /// Whether an idle connection was closed, or spoken on, by the server: it must not be used again.
+    pub(crate) fn is_stale(&self) -> bool {
+        // Costs no system call as long as nothing has happened on the socket.
+        let mut byte = [0];
+        !matches!(self.stream.try_read(&mut byte), Err(e) if e.kind() == io::ErrorKind::WouldBlock)
+    }
+
+    /// Writes `output`. Returns when its first and its last byte were handed to the kernel.
+    pub(crate) async fn send(&mut self, clock: &Clock) -> io::Result<(u64, u64)> {
+        let sent = clock.now();
+        self.stream.write_all(&self.output).await?;
+        Ok((sent, clock.now()))
+    }
+
+    /// What was read and not yet used.
+    pub(crate) fn unused(&self) -> &[u8] {
+        &self.input[self.start..self.end]
+    }
+
+    /// Marks `count` bytes as used.
+    pub(crate) fn consume(&mut self, count: usize) {
+        self.start += count;
+        if self.start == self.end {
+            (self.start, self.end) = (0, 0);
+        }
+    }
+
+    /// Reads more; 0 is the end of the connection.
+    pub(crate) async fn fill(&mut self) -> io::Result<usize> {
+        if self.end == self.input.len() {
+            if self.start > 0 {
+                self.input.copy_within(self.start..self.end, 0);
+                (self.start, self.end) = (0, self.end - self.start);
+            } else if self.input.len() < LARGEST_BUFFER {
+                self.input.resize(self.input.len() * 2, 0);
+            } else {
+                return Err(io::Error::other("more than 64 MiB without a place to cut"));
+            }
+        }
+        let (stream, room) = (&mut self.stream, &mut self.input[self.end..]);
+        let count = poll_fn(|context| {
+            let mut buffer = ReadBuf::new(room);
+            Pin::new(&mut *stream).poll_read(context, &mut buffer).map_ok(|()| buffer.filled().len())
+        })
+        .await?;
+        self.end += count;
+        Ok(count)
+    }
+}
+
+/// The system's message without the error number.
+pub(crate) fn plain(error: &io::Error) -> String {
+    let text = error.to_string();
+    text.split(" (os error").next().unwrap_or_default().to_owned()
+}

@@ -1,0 +1,262 @@
+//! HTTP/1.1 responses: the head, and the body's extent. Sans I/O.
+
+use inferometer_model::{Failure, FailureKind};
+
+/// Most header fields that are read.
+const MOST_HEADERS: usize = 128;
+
+/// What is needed of a response's head.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct ResponseHead {
+    pub(crate) status: u16,
+    pub(crate) content_type: String,
+    /// Whether the connection may serve again once the body is read.
+    pub(crate) keep_alive: bool,
+    pub(crate) body: Body,
+}
+
+/// Reads a head from the beginning of `input`: its length and what it says, or `None` if it is not whole yet. Interim
+/// responses (1xx) are the caller's to skip.
+pub(crate) fn parse_head(input: &[u8]) -> Result<Option<(usize, ResponseHead)>, Failure> {
+    let mut fields = [httparse::EMPTY_HEADER; MOST_HEADERS];
+    let mut response = httparse::Response::new(&mut fields);
+    let length = match response.parse(input) {
+        Ok(httparse::Status::Complete(length)) => length,
+        Ok(httparse::Status::Partial) => return Ok(None),
+        Err(e) => return Err(malformed(format!("the answer is not HTTP/1.1: {e}"))),
+    };
+    let status = response.code.unwrap_or_default();
+    let mut keep_alive = response.version == Some(1);
+    let (mut content_length, mut chunked, mut content_type) = (None, false, String::new());
+    for field in response.headers.iter() {
+        let value = String::from_utf8_lossy(field.value);
+        if field.name.eq_ignore_ascii_case("content-length") {
+            let length: u64 =
+                value.trim().parse().map_err(|_| malformed(format!("Content-Length '{value}' is not a number")))?;
+            if content_length.replace(length).is_some_and(|before| before != length) {
+                return Err(malformed("two different Content-Lengths".to_owned()));
+            }
+        } else if field.name.eq_ignore_ascii_case("transfer-encoding") {
+            chunked = value.rsplit(',').next().is_some_and(|last| last.trim().eq_ignore_ascii_case("chunked"));
+        } else if field.name.eq_ignore_ascii_case("connection") {
+            for option in value.split(',').map(str::trim) {
+                if option.eq_ignore_ascii_case("close") {
+                    keep_alive = false;
+                } else if option.eq_ignore_ascii_case("keep-alive") {
+                    keep_alive = true;
+                }
+            }
+        } else if field.name.eq_ignore_ascii_case("content-type") {
+            content_type = value.into_owned();
+        } else if field.name.eq_ignore_ascii_case("content-encoding") && !value.trim().eq_ignore_ascii_case("identity")
+        {
+            return Err(malformed(format!("the answer is encoded with {value}, which was not asked for")));
+        }
+    }
+    let body = match (status, chunked, content_length) {
+        (100..=199 | 204 | 304, ..) => Body::Length(0),
+        (_, true, _) => Body::Chunked(Chunk::Size { value: 0, digits: 0 }),
+        (_, false, Some(length)) => Body::Length(length),
+        (_, false, None) => {
+            keep_alive = false;
+            Body::UntilClose
+        }
+    };
+    Ok(Some((length, ResponseHead { status, content_type, keep_alive, body })))
+}
+
+/// How far the body reaches, and how far it has been read.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Body {
+    /// So many bytes are still to come.
+    Length(u64),
+    /// Chunked transfer coding.
+    Chunked(Chunk),
+    /// Until the connection is closed.
+    UntilClose,
+}
+
+/// Where in the chunked coding the next byte is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Chunk {
+    Size { value: u64, digits: u8 },
+    Extension { value: u64 },
+    SizeLf { value: u64 },
+    Data { left: u64 },
+    DataCr,
+    DataLf,
+    Trailer { line_is_empty: bool },
+    TrailerLf,
+    Done,
+}
+
+/// The next thing in the input: so many bytes of framing, then so many of the body.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Piece {
+    pub(crate) framing: usize,
+    pub(crate) data: usize,
+}
+
+impl Body {
+    /// Whether all of it was read.
+    pub(crate) fn is_done(&self) -> bool {
+        matches!(self, Self::Length(0) | Self::Chunked(Chunk::Done))
+    }
+
+    /// Whether the end of the connection is the end of the body.
+    pub(crate) fn ends_with_connection(&self) -> bool {
+        matches!(self, Self::UntilClose)
+    }
+
+    /// Takes the next piece of `input`. Nothing taken means that more input is needed, or that the body is done.
+    pub(crate) fn take(&mut self, input: &[u8]) -> Result<Piece, Failure> {
+        match self {
+            Self::Length(left) => {
+                let data = usize::try_from(*left).unwrap_or(usize::MAX).min(input.len());
+                *left -= data as u64;
+                Ok(Piece { framing: 0, data })
+            }
+            Self::UntilClose => Ok(Piece { framing: 0, data: input.len() }),
+            Self::Chunked(state) => state.take(input),
+        }
+    }
+}
+
+impl Chunk {
+    fn take(&mut self, input: &[u8]) -> Result<Piece, Failure> {
+        for (at, &byte) in input.iter().enumerate() {
+            *self = match (*self, byte) {
+                (Self::Data { left }, _) => {
+                    let data = usize::try_from(left).unwrap_or(usize::MAX).min(input.len() - at);
+                    let left = left - data as u64;
+                    *self = if left == 0 { Self::DataCr } else { Self::Data { left } };
+                    return Ok(Piece { framing: at, data });
+                }
+                (Self::Size { value, digits }, _) if byte.is_ascii_hexdigit() => {
+                    if digits == 16 {
+                        return Err(malformed("a chunk size of more than 16 digits".to_owned()));
+                    }
+                    let digit = (byte as char).to_digit(16).unwrap_or_default();
+                    Self::Size { value: value << 4 | u64::from(digit), digits: digits + 1 }
+                }
+                (Self::Size { value, digits: 1.. }, b'\r') | (Self::Extension { value }, b'\r') => {
+                    Self::SizeLf { value }
+                }
+                (Self::Size { value, digits: 1.. } | Self::Extension { value } | Self::SizeLf { value }, b'\n') => {
+                    if value == 0 {
+                        Self::Trailer { line_is_empty: true }
+                    } else {
+                        Self::Data { left: value }
+                    }
+                }
+                (Self::Size { value, digits: 1.. }, b';' | b' ' | b'\t') | (Self::Extension { value }, _) => {
+                    Self::Extension { value }
+                }
+                (Self::DataCr, b'\r') => Self::DataLf,
+                (Self::DataCr | Self::DataLf, b'\n') => Self::Size { value: 0, digits: 0 },
+                (Self::Trailer { line_is_empty: true }, b'\r') => Self::TrailerLf,
+                (Self::Trailer { line_is_empty: true } | Self::TrailerLf, b'\n') => {
+                    *self = Self::Done;
+                    return Ok(Piece { framing: at + 1, data: 0 });
+                }
+                (Self::Trailer { .. }, b'\n') => Self::Trailer { line_is_empty: true },
+                (Self::Trailer { .. }, _) => Self::Trailer { line_is_empty: false },
+                (Self::Done, _) => return Ok(Piece { framing: at, data: 0 }),
+                (state, byte) => {
+                    return Err(malformed(format!("byte 0x{byte:02x} where the chunked coding has {state:?}")));
+                }
+            };
+        }
+        Ok(Piece { framing: input.len(), data: 0 })
+    }
+}
+
+fn malformed(message: String) -> Failure {
+    Failure::new(FailureKind::Malformed, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Reads a body given in `pieces`; its bytes, and whether it was whole.
+    fn read(mut body: Body, pieces: &[&[u8]]) -> Result<(Vec<u8>, bool), Failure> {
+        let mut out = Vec::new();
+        for piece in pieces {
+            let mut input = *piece;
+            loop {
+                let taken = body.take(input)?;
+                out.extend_from_slice(&input[taken.framing..taken.framing + taken.data]);
+                input = &input[taken.framing + taken.data..];
+                if input.is_empty() || body.is_done() || (taken.framing, taken.data) == (0, 0) {
+                    break;
+                }
+            }
+        }
+        Ok((out, body.is_done()))
+    }
+
+    fn chunked() -> Body {
+        Body::Chunked(Chunk::Size { value: 0, digits: 0 })
+    }
+
+    #[test]
+    fn a_head_says_how_far_its_body_reaches() {
+        let head = |text: &str| parse_head(text.as_bytes()).unwrap().unwrap().1;
+        let plain = head("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Type: text/plain\r\n\r\n");
+        assert_eq!((plain.body, plain.keep_alive, plain.content_type.as_str()), (Body::Length(5), true, "text/plain"));
+        assert_eq!(head("HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n").body, chunked());
+        let close = head("HTTP/1.0 200 OK\r\n\r\n");
+        assert_eq!((close.body, close.keep_alive), (Body::UntilClose, false));
+        assert!(!head("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 1\r\n\r\n").keep_alive);
+        assert_eq!(head("HTTP/1.1 204 No Content\r\n\r\n").body, Body::Length(0));
+    }
+
+    #[test]
+    fn a_head_that_is_not_whole_waits_and_one_that_is_not_http_fails() {
+        assert_eq!(parse_head(b"HTTP/1.1 200 OK\r\nContent-").unwrap(), None);
+        assert!(parse_head(b"<html>hello</html>\r\n\r\n").unwrap_err().message.contains("not HTTP/1.1"));
+        assert!(parse_head(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n").is_err());
+    }
+
+    #[test]
+    fn chunk_extensions_and_trailers_are_passed_over() {
+        let (data, whole) =
+            read(chunked(), &[b"3;name=value\r\nabc\r\nA \r\n0123456789\r\n0\r\nX-Trailer: y\r\n\r\n"]).unwrap();
+        assert_eq!((data.as_slice(), whole), (b"abc0123456789".as_slice(), true));
+    }
+
+    #[test]
+    fn a_body_that_breaks_the_coding_is_malformed() {
+        assert!(read(chunked(), &[b"xyz"]).is_err());
+        assert!(read(chunked(), &[b"3\r\nabcX"]).is_err());
+        assert!(read(chunked(), &[b"11111111111111111\r\n"]).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn a_chunked_body_does_not_depend_on_where_it_is_cut(
+            chunks in prop::collection::vec(prop::collection::vec(any::<u8>(), 1..40), 0..10),
+            cuts in prop::collection::vec(0_usize..600, 0..60),
+        ) {
+            let mut wire = Vec::new();
+            for chunk in &chunks {
+                wire.extend_from_slice(format!("{:x}\r\n", chunk.len()).as_bytes());
+                wire.extend_from_slice(chunk);
+                wire.extend_from_slice(b"\r\n");
+            }
+            wire.extend_from_slice(b"0\r\n\r\n");
+            let mut cuts: Vec<usize> = cuts.into_iter().map(|at| at.min(wire.len())).chain([0, wire.len()]).collect();
+            cuts.sort_unstable();
+            let pieces: Vec<&[u8]> = cuts.windows(2).map(|w| &wire[w[0]..w[1]]).collect();
+            prop_assert_eq!(read(chunked(), &pieces).unwrap(), (chunks.concat(), true));
+        }
+
+        #[test]
+        fn random_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+            let _ = parse_head(&bytes);
+            let _ = read(chunked(), &[&bytes]);
+        }
+    }
+}

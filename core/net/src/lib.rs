@@ -1,0 +1,18 @@
+//! The measured path: connections, HTTP/1.1, framing and stamps.
+//!
+//! A [`Client`] belongs to one worker thread. It writes a request, stamps what happens to it, cuts the answer into
+//! events where it is a stream, and hands each to a [`Receiver`] with the time of the read that completed it. It knows
+//! nothing of what events mean, of schedules or of metrics, and it never retries a request that reached a server: only
+//! a pooled connection that turns out to have been closed while idle is replaced by a new one.
+//!
+//! The HTTP/1.1 client is our own because every read has to be stamped and no chunk may cost an allocation.
+
+mod client;
+mod connection;
+mod framing;
+mod http1;
+mod request;
+
+pub use client::{Client, Delivery, Receiver, Stamps};
+pub use framing::{Frames, JsonLines, Sse};
+pub use request::{Destination, Head, RequestIds};

@@ -1,0 +1,102 @@
+//! The request's head: everything that stays the same is rendered once per destination.
+
+use std::net::SocketAddr;
+
+/// Where requests go: an HTTP/1.1 server that was already looked up.
+#[derive(Clone, Debug)]
+pub struct Destination {
+    /// Value of the `Host` header.
+    pub authority: String,
+    /// Addresses to try, in order.
+    pub addresses: Vec<SocketAddr>,
+}
+
+/// The identifiers that join a request with the server's log.
+#[derive(Clone, Copy, Debug)]
+pub struct RequestIds {
+    /// `X-Request-ID`.
+    pub request: [u8; 16],
+    /// `X-Correlation-ID`, the same for all requests of a session.
+    pub correlation: [u8; 16],
+}
+
+/// The part of a request's head that does not change from request to request.
+#[derive(Clone, Debug)]
+pub struct Head {
+    rendered: Vec<u8>,
+}
+
+impl Head {
+    /// Renders the head of requests with `method` and `path` to `destination`. Names and values have been checked.
+    pub fn new<'a>(
+        method: &str,
+        path: &str,
+        destination: &Destination,
+        headers: impl IntoIterator<Item = (&'a str, &'a str)>,
+    ) -> Self {
+        let mut rendered = format!("{method} {path} HTTP/1.1\r\nHost: {}\r\n", destination.authority);
+        for (name, value) in headers {
+            rendered.push_str(name);
+            rendered.push_str(": ");
+            rendered.push_str(value);
+            rendered.push_str("\r\n");
+        }
+        Self { rendered: rendered.into_bytes() }
+    }
+
+    /// Writes the whole request into `out`.
+    pub(crate) fn write(&self, ids: RequestIds, body: &[u8], out: &mut Vec<u8>) {
+        out.clear();
+        out.extend_from_slice(&self.rendered);
+        out.extend_from_slice(b"X-Request-ID: ");
+        push_uuid(ids.request, out);
+        out.extend_from_slice(b"\r\nX-Correlation-ID: ");
+        push_uuid(ids.correlation, out);
+        out.extend_from_slice(b"\r\nContent-Length: ");
+        push_decimal(body.len(), out);
+        out.extend_from_slice(b"\r\n\r\n");
+        out.extend_from_slice(body);
+    }
+}
+
+/// The 128 bits in the usual form of 8-4-4-4-12 hexadecimal digits.
+fn push_uuid(id: [u8; 16], out: &mut Vec<u8>) {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    for (at, byte) in id.into_iter().enumerate() {
+        if matches!(at, 4 | 6 | 8 | 10) {
+            out.push(b'-');
+        }
+        out.extend_from_slice(&[DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
+    }
+}
+
+fn push_decimal(mut number: usize, out: &mut Vec<u8>) {
+    let mut digits = [0_u8; 20];
+    let mut at = digits.len();
+    loop {
+        at -= 1;
+        digits[at] = b'0' + (number % 10) as u8;
+        number /= 10;
+        if number == 0 {
+            return out.extend_from_slice(&digits[at..]);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_is_written_whole() {
+        let destination = Destination { authority: "h:1".into(), addresses: vec![] };
+        let mut out = Vec::new();
+        let ids = RequestIds { request: [0xab; 16], correlation: [1; 16] };
+        Head::new("POST", "/v1/x", &destination, [("Accept", "a/b")]).write(ids, b"{}", &mut out);
+        assert_eq!(
+            String::from_utf8(out).unwrap(),
+            "POST /v1/x HTTP/1.1\r\nHost: h:1\r\nAccept: a/b\r\nX-Request-ID: abababab-abab-abab-abab-abababababab\r\n\
+             X-Correlation-ID: 01010101-0101-0101-0101-010101010101\r\nContent-Length: 2\r\n\r\n{}"
+        );
+    }
+}
