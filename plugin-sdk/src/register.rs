@@ -28,18 +28,34 @@ pub fn make<C: Component>(options_json: &str) -> Result<C> {
     C::create(options)
 }
 
-/// Registers a component: the common part of the five macros.
+/// Places a component's line of the manifest.
 #[doc(hidden)]
 #[macro_export]
-macro_rules! __register {
-    ($kind:literal, $variant:ident, $name:literal, $summary:literal, $component:ty, $priority:expr) => {
+macro_rules! __manifest {
+    ($kind:literal, $name:literal, $summary:literal, $priority:expr, $panic:literal) => {
         $crate::__private::__manifest_line! {
             concat!(
                 r#"{"interface":"1.0","kind":""#, $kind, r#"","name":"#, stringify!($name),
                 r#","summary":"#, stringify!($summary), r#","priority":"#, stringify!($priority),
-                r#","package":""#, env!("CARGO_PKG_NAME"), r#"","version":""#, env!("CARGO_PKG_VERSION"), "\"}\n"
+                r#","panic":""#, $panic,
+                r#"","package":""#, env!("CARGO_PKG_NAME"), r#"","version":""#, env!("CARGO_PKG_VERSION"), "\"}\n"
             )
         }
+    };
+}
+
+/// Registers a component: the common part of the five macros.
+///
+/// The manifest says what a panic does in the author's build, which is where the `cfg` is evaluated: a host refuses
+/// libraries whose panics would end it.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __register {
+    ($kind:literal, $variant:ident, $name:literal, $summary:literal, $component:ty, $priority:expr) => {
+        #[cfg(panic = "unwind")]
+        $crate::__manifest!($kind, $name, $summary, $priority, "unwind");
+        #[cfg(not(panic = "unwind"))]
+        $crate::__manifest!($kind, $name, $summary, $priority, "abort");
         const _: () = {
             use $crate::__private::inventory;
             $crate::__private::inventory::submit! {

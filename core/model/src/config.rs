@@ -241,7 +241,7 @@ pub struct RawConfig {
     /// Load plugins even if others may write to them
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", help_heading = "Plugins")]
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub allow_unsafe_plugins: Option<bool>,
+    pub allow_unsafe_permissions: Option<bool>,
 }
 
 /// How several models are shared out among sessions.

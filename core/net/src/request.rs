@@ -12,7 +12,7 @@ pub struct Destination {
 }
 
 /// The identifiers that join a request with the server's log.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RequestIds {
     /// `X-Request-ID`.
     pub request: [u8; 16],

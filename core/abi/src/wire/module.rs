@@ -32,6 +32,13 @@ pub struct HostApi {
     pub log: extern "C" fn(level: u32, target: RStr<'_>, message: RStr<'_>),
 }
 
+impl HostApi_Ref {
+    /// Lends `log` to libraries. What is lent is never freed, so a host makes one and keeps it.
+    pub fn lend(log: extern "C" fn(level: u32, target: RStr<'_>, message: RStr<'_>)) -> Self {
+        HostApi { log }.leak_into_prefix()
+    }
+}
+
 /// One component of a library.
 #[repr(C)]
 #[derive(StableAbi, Clone, Debug)]

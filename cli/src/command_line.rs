@@ -1,0 +1,79 @@
+//! The command line for the record, its secrets removed.
+
+/// Flags whose value is a secret.
+const SECRET: [&str; 1] = ["--api-key"];
+/// Flags whose value is a header, of which the name may be seen.
+const HEADER: [&str; 2] = ["--header", "-H"];
+
+/// The words joined as a shell would read them; keys and header values are dots.
+pub(crate) fn redacted(words: impl IntoIterator<Item = String>) -> String {
+    let mut hide: Option<fn(&str) -> String> = None;
+    let mut shown: Vec<String> = Vec::new();
+    for word in words {
+        let word = match hide.take() {
+            Some(hide) => hide(&word),
+            None => match word.split_once('=') {
+                Some((flag, value)) if hider(flag).is_some() => {
+                    format!("{flag}={}", hider(flag).map_or_else(String::new, |hide| hide(value)))
+                }
+                _ if word.starts_with("-H") && word.len() > 2 => format!("-H{}", header(&word[2..])),
+                _ => {
+                    hide = hider(&word);
+                    word
+                }
+            },
+        };
+        shown.push(quoted(word));
+    }
+    shown.join(" ")
+}
+
+fn hider(flag: &str) -> Option<fn(&str) -> String> {
+    if SECRET.contains(&flag) {
+        Some(|_| "…".to_owned())
+    } else if HEADER.contains(&flag) {
+        Some(header)
+    } else {
+        None
+    }
+}
+
+fn header(text: &str) -> String {
+    match text.split_once(':') {
+        Some((name, _)) if !name.starts_with('{') => format!("{name}: …"),
+        _ => "…".to_owned(),
+    }
+}
+
+fn quoted(word: String) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,@+%…".contains(c);
+    if !word.is_empty() && word.chars().all(plain) { word } else { format!("'{}'", word.replace('\'', r"'\''")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(words: &[&str]) -> String {
+        redacted(words.iter().map(|word| (*word).to_owned()))
+    }
+
+    #[test]
+    fn secrets_are_dots_however_they_are_typed() {
+        for words in [
+            &["profile", "--api-key", "sk-1"][..],
+            &["profile", "--api-key=sk-1"],
+            &["profile", "-H", "X-Key: sk-1"],
+            &["profile", "-HX-Key: sk-1"],
+            &["profile", "--header=X-Key: sk-1"],
+            &["profile", "--header", r#"{"X-Key": "sk-1"}"#],
+        ] {
+            assert!(!shown(words).contains("sk-1"), "{}", shown(words));
+        }
+    }
+
+    #[test]
+    fn other_words_are_quoted_as_a_shell_needs_it() {
+        assert_eq!(shown(&["inferometer", "--goodput", "ttft:50 tpot:5"]), "inferometer --goodput 'ttft:50 tpot:5'");
+    }
+}

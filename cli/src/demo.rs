@@ -1,0 +1,36 @@
+//! `demo`: a benchmark of the built-in mock server.
+
+use crate::{Ended, Failure, args::DemoArgs, profile};
+use inferometer_host::Registry;
+use inferometer_mock::{MockConfig, MockServer};
+use inferometer_model::{ExitCode, config::RawConfig, file::PluginSettings, resolve::resolve, values::Count};
+
+/// Starts a mock with a known pace and measures it.
+pub(crate) fn run(args: &DemoArgs) -> Ended {
+    let pace = MockConfig { port: 0, ttft_ms: 50.0, itl_ms: 5.0, jitter: 0.1, ..MockConfig::default() };
+    let (ttft, itl) = (pace.ttft_ms, pace.itl_ms);
+    let model = pace.models.first().cloned().unwrap_or_default();
+    let mock = MockServer::start(pace).map_err(|error| Failure::new(ExitCode::Internal, error))?;
+    println!("A mock server at {} answers after {ttft} ms and then every {itl} ms, give or take 10 %:\n", mock.url());
+    let settings = RawConfig {
+        model: vec![model],
+        url: vec![mock.url()],
+        streaming: Some(true),
+        concurrency: Some(Count(16)),
+        request_count: Some(Count(96)),
+        isl: Some(100.0),
+        osl: Some(64.0),
+        tokenizer: Some("builtin".to_owned()),
+        goodput: vec!["ttft:60 tpot:6".to_owned()],
+        random_seed: Some(1),
+        artifact_dir: args.artifact_dir.clone(),
+        ..RawConfig::default()
+    };
+    let plan = resolve(&settings, &PluginSettings::default(), 1).map_err(Failure::usage)?;
+    let code = profile::measure(plan, &Registry::builtin(), None)?;
+    mock.stop().map_err(|error| Failure::new(ExitCode::Internal, error))?;
+    println!(
+        "\nNow your own server:\n  inferometer profile --model NAME --url http://HOST:PORT --streaming --concurrency 16"
+    );
+    Ok(code)
+}

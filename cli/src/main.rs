@@ -1,0 +1,54 @@
+//! `inferometer`: measures generative-AI inference servers.
+//!
+//! This crate turns flags into settings, runs the engine, and is the only one that prints.
+
+mod args;
+mod builtins;
+mod command_line;
+mod demo;
+mod dry_run;
+mod mock;
+mod profile;
+mod progress;
+mod terminal;
+
+use args::{Args, Command};
+use clap::Parser as _;
+use inferometer_model::ExitCode;
+
+fn main() -> std::process::ExitCode {
+    let ended = match Args::parse().command {
+        Command::Profile(args) => profile::run(&args),
+        Command::Demo(args) => demo::run(&args),
+        Command::Mock(config) => mock::run(*config),
+    };
+    let code = ended.unwrap_or_else(|failure| {
+        eprintln!("error: {}", failure.message);
+        failure.code
+    });
+    std::process::ExitCode::from(code as u8)
+}
+
+/// Why a command ended early, in words, and how the program ends.
+struct Failure {
+    code: ExitCode,
+    message: String,
+}
+
+impl Failure {
+    fn new(code: ExitCode, error: impl std::fmt::Display) -> Self {
+        Self { code, message: error.to_string() }
+    }
+
+    fn usage(error: impl std::fmt::Display) -> Self {
+        Self::new(ExitCode::Usage, error)
+    }
+}
+
+impl From<inferometer_engine::EngineError> for Failure {
+    fn from(error: inferometer_engine::EngineError) -> Self {
+        Self::new(error.exit_code(), error)
+    }
+}
+
+type Ended = Result<ExitCode, Failure>;

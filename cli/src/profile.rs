@@ -1,0 +1,86 @@
+//! `profile`: settings → plan → run → files, and what the user reads at the end.
+
+use crate::{Ended, Failure, args::ProfileArgs, command_line, dry_run, progress::Progress, terminal::stdout_terminal};
+use inferometer_engine::{Control, Invocation, Prepared};
+use inferometer_host::{Discovery, Registry};
+use inferometer_model::{
+    ExitCode,
+    config::{RawConfig, Ui},
+    file::{self, PluginSettings},
+    plan::Plan,
+    resolve::resolve,
+};
+use std::{
+    io::Write as _,
+    path::PathBuf,
+    sync::atomic::{AtomicBool, Ordering::SeqCst},
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+/// Runs `inferometer profile`.
+pub(crate) fn run(args: &ProfileArgs) -> Ended {
+    let (settings, plugins) = file::load(&args.settings, args.config.as_deref()).map_err(Failure::usage)?;
+    let plan = resolve(&settings, &plugins, fresh_seed()).map_err(Failure::usage)?;
+    let registry = registry(&settings, &plugins)?;
+    if args.dry_run {
+        return dry_run::run(plan, &registry);
+    }
+    measure(plan, &registry, settings.ui)
+}
+
+/// Measures what `plan` says, writes the files and shows the result.
+pub(crate) fn measure(plan: Plan, registry: &Registry, ui: Option<Ui>) -> Ended {
+    let control = Control::default();
+    listen_for_interrupts(&control);
+    let urls: Vec<String> = plan.server.urls.iter().map(ToString::to_string).collect();
+    let invocation = Invocation { command: command_line::redacted(std::env::args()), terminal: stdout_terminal() };
+    let prepared = Prepared::new(plan, registry, invocation, control.clone())?;
+    let folder = prepared.folder()?;
+    let progress = Progress::start(ui, &control, prepared.phases());
+    let ran = prepared.run(&folder);
+    drop(progress);
+    let (finished, exporters) = ran?;
+    let exported = exporters.export(&finished);
+    // A closed pipe (`| head`) is the reader's choice, and the files are written.
+    let _ = writeln!(std::io::stdout(), "{}", exported.shown.trim_end());
+    for failure in &exported.failed {
+        eprintln!("warning: {failure}");
+    }
+    if finished.was_unreachable() {
+        eprintln!("error: no connection to {}; is the server running, and is --url right?", urls.join(", "));
+    }
+    let code = finished.exit_code();
+    Ok(if code == ExitCode::Ok && !exported.failed.is_empty() { ExitCode::Internal } else { code })
+}
+
+/// Built-ins, and the plugins that can be found.
+fn registry(settings: &RawConfig, plugins: &PluginSettings) -> Result<Registry, Failure> {
+    let explicit = settings.plugin.iter().map(PathBuf::from).collect();
+    let mut discovery = Discovery::from_environment(explicit, plugins.path.clone());
+    discovery.allow_unsafe_permissions = settings.allow_unsafe_permissions.unwrap_or_default();
+    let mut registry = Registry::discover(&discovery).map_err(Failure::usage)?;
+    registry.prefer(&plugins.prefer);
+    Ok(registry)
+}
+
+/// The first Ctrl-C ends the run with what there is; the second ends the program.
+fn listen_for_interrupts(control: &Control) {
+    static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+    let control = control.clone();
+    let listening = ctrlc::set_handler(move || {
+        if INTERRUPTED.swap(true, SeqCst) {
+            std::process::exit(i32::from(ExitCode::Interrupted as u8));
+        }
+        eprintln!("\nstopping; results of what was sent follow (once more: out at once)");
+        control.stop();
+    });
+    if let Err(error) = listening {
+        eprintln!("warning: Ctrl-C will end the program without results: {error}");
+    }
+}
+
+/// A seed for a run that was given none. It is reported, so that the run can be repeated.
+fn fresh_seed() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    (now.as_nanos() as u64) ^ u64::from(std::process::id()).rotate_left(40)
+}

@@ -1,0 +1,16 @@
+//! The terminal the user looks at.
+
+use inferometer_abi::documents::Terminal;
+use std::io::{IsTerminal as _, stdout};
+
+/// Width and colour of standard output; 100 columns and no colour where it is not a terminal.
+pub(crate) fn stdout_terminal() -> Terminal {
+    if !stdout().is_terminal() {
+        return Terminal::default();
+    }
+    let width = rustix::termios::tcgetwinsize(stdout()).map_or(0, |size| size.ws_col);
+    Terminal {
+        width: if width == 0 { Terminal::default().width } else { width },
+        color: std::env::var_os("NO_COLOR").is_none_or(|set| set.is_empty()),
+    }
+}

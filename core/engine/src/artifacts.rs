@@ -1,0 +1,126 @@
+//! The folder the results go to, and how exporters write into it.
+
+use crate::EngineError;
+use inferometer_abi::{
+    api::Output,
+    types::{Error, ErrorKind, Result},
+};
+use inferometer_model::{
+    ConfigError,
+    plan::{OutputPlan, Plan},
+};
+use std::{
+    collections::BTreeMap,
+    fs::{self, File},
+    io::Write as _,
+    path::{Path, PathBuf},
+};
+
+/// Files that tell that a folder holds a run.
+const RESULTS: [&str; 4] =
+    ["profile_export_aiperf.json", "profile_export_aiperf.csv", "profile_export.jsonl", "inputs.json"];
+
+/// Makes the folder: the one asked for, or a fresh one under `artifacts` with a `latest` link to it.
+///
+/// # Errors
+/// When it cannot be made or already holds a run that is not to be replaced.
+pub(crate) fn folder(plan: &Plan, benchmark_id: &str) -> std::result::Result<PathBuf, EngineError> {
+    let refuse = |text: String| EngineError::Config(ConfigError::new(text));
+    let Some(folder) = &plan.output.folder else {
+        let root = Path::new("artifacts");
+        let name = format!("{}-{benchmark_id}", stem(plan));
+        let folder = root.join(&name);
+        fs::create_dir_all(&folder).map_err(|e| {
+            refuse(format!("cannot make {}: {e}; choose a folder with --artifact-dir", folder.display()))
+        })?;
+        link_latest(root, &name);
+        return Ok(folder);
+    };
+    let shown = folder.display();
+    if folder.is_file() {
+        return Err(refuse(format!("--artifact-dir {shown} is a file; name a folder")));
+    }
+    fs::create_dir_all(folder).map_err(|e| refuse(format!("--artifact-dir {shown} cannot be made: {e}")))?;
+    let held: Vec<PathBuf> = results(&plan.output).map(|name| folder.join(name)).filter(|file| file.exists()).collect();
+    if !held.is_empty() && !plan.output.overwrite {
+        return Err(refuse(format!(
+            "{shown} already holds a run; choose another folder, or add --overwrite to replace it"
+        )));
+    }
+    for file in held {
+        fs::remove_file(&file).map_err(|e| refuse(format!("cannot replace {}: {e}", file.display())))?;
+    }
+    Ok(folder.clone())
+}
+
+fn results(output: &OutputPlan) -> impl Iterator<Item = String> {
+    let own = output.prefix.iter().flat_map(|prefix| ["json", "csv", "jsonl"].map(|end| format!("{prefix}.{end}")));
+    RESULTS.into_iter().map(str::to_owned).chain(own.collect::<Vec<_>>())
+}
+
+/// What a run's folder is called after: the model, the API and the load.
+fn stem(plan: &Plan) -> String {
+    let model = plan.models.first().map_or("model", String::as_str);
+    let load = plan.phases.last().map_or_else(String::new, |phase| match (phase.rate, phase.concurrency) {
+        (Some(rate), _) => format!("request_rate{rate}"),
+        (None, Some(slots)) => format!("concurrency{slots}"),
+        (None, None) => phase.strategy.clone(),
+    });
+    let safe = |c: char| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '_' };
+    format!("{model}-{}-{load}", plan.server.endpoint).chars().map(safe).collect()
+}
+
+/// Points `latest` at the newest run; on a file system without links there is none.
+fn link_latest(root: &Path, name: &str) {
+    #[cfg(unix)]
+    {
+        let (link, fresh) = (root.join("latest"), root.join(format!(".latest-{name}")));
+        // Made aside and moved over, so that the link is never missing.
+        if std::os::unix::fs::symlink(name, &fresh).is_ok() && fs::rename(&fresh, &link).is_err() {
+            let _ = fs::remove_file(&fresh);
+        }
+    }
+}
+
+/// What one exporter writes.
+pub(crate) struct FolderOutput<'a> {
+    folder: &'a Path,
+    files: BTreeMap<String, File>,
+    /// What it wants shown.
+    pub(crate) shown: String,
+}
+
+impl<'a> FolderOutput<'a> {
+    pub(crate) fn new(folder: &'a Path) -> Self {
+        Self { folder, files: BTreeMap::new(), shown: String::new() }
+    }
+}
+
+impl Output for FolderOutput<'_> {
+    fn write(&mut self, file: &str, bytes: &[u8]) -> Result<()> {
+        let failed =
+            |e: std::io::Error| Error::new(ErrorKind::IO, format!("{}: {e}", self.folder.join(file).display()));
+        if !self.files.contains_key(file) {
+            let parts = Path::new(file).components();
+            let stays =
+                parts.clone().count() > 0 && parts.into_iter().all(|c| matches!(c, std::path::Component::Normal(_)));
+            if !stays {
+                return Err(Error::config(format!("'{file}' would leave the artifact folder")));
+            }
+            let path = self.folder.join(file);
+            if let Some(parent) = path.parent() {
+                fs::create_dir_all(parent).map_err(failed)?;
+            }
+            self.files.insert(file.to_owned(), File::create(path).map_err(failed)?);
+        }
+        match self.files.get_mut(file) {
+            Some(open) => open.write_all(bytes).map_err(failed),
+            None => Ok(()),
+        }
+    }
+
+    fn show(&mut self, text: &str) -> Result<()> {
+        self.shown.push_str(text);
+        Ok(())
+    }
+}

@@ -1,0 +1,73 @@
+//! The settings in the shape of AIPerf's `input_config`, which scripts read.
+
+use crate::job::Job;
+use inferometer_abi::documents::Length;
+use inferometer_model::plan::{PhasePlan, Plan};
+use serde_json::{Map, Value, json};
+use std::path::Path;
+
+/// The part of the plan that AIPerf's schema has words for.
+pub(crate) fn input_config(plan: &Plan, job: &Job, folder: &Path) -> Value {
+    json!({
+        "models": { "items": plan.models.iter().map(|name| json!({ "name": name })).collect::<Vec<_>>() },
+        "endpoint": {
+            "urls": plan.server.urls.iter().map(|url| url.as_str().trim_end_matches('/')).collect::<Vec<_>>(),
+            "type": plan.server.endpoint,
+            "streaming": plan.server.streaming,
+        },
+        "datasets": [dataset(plan, job)],
+        "phases": job.phases.iter().map(|phase| self::phase(&phase.plan)).collect::<Vec<_>>(),
+        "artifacts": { "dir": folder.display().to_string(), "auto_plot": false, "plot_required": false },
+        "tokenizer": plan.tokenizer.name.as_ref().map_or_else(|| json!({}), |name| json!({ "name": name })),
+        "gpu_telemetry": { "enabled": false },
+        "server_metrics": { "enabled": false, "urls": [], "formats": [] },
+        "network_latency": { "enabled": false },
+        "otel": {},
+        "mlflow": {},
+        "wandb": {},
+        "runtime": { "ui": "none" },
+    })
+}
+
+fn dataset(plan: &Plan, job: &Job) -> Value {
+    let mut dataset = Map::new();
+    dataset.insert("name".to_owned(), "main".into());
+    if let Some(file) = &plan.data.source {
+        dataset.insert("type".to_owned(), "file".into());
+        dataset.insert("path".to_owned(), file.display().to_string().into());
+        dataset.insert("format".to_owned(), plan.data.loader.clone().into());
+    } else {
+        let mut prompts = Map::from_iter([("isl".to_owned(), length(plan.data.input_tokens))]);
+        prompts.extend(plan.data.output_tokens.map(|osl| ("osl".to_owned(), length(osl))));
+        dataset.insert("type".to_owned(), "synthetic".into());
+        dataset.insert("prompts".to_owned(), prompts.into());
+    }
+    dataset.insert("entries".to_owned(), job.pool.sessions.len().into());
+    dataset.into()
+}
+
+fn length(length: Length) -> Value {
+    let mut value = json!({ "mean": length.mean });
+    if length.stddev > 0.0 {
+        value["stddev"] = length.stddev.into();
+    }
+    value
+}
+
+fn phase(phase: &PhasePlan) -> Value {
+    let mut value = json!({ "name": phase.name, "kind": phase.kind.as_str(), "type": phase.strategy });
+    let seconds = |ns: u64| Value::from(ns as f64 / 1e9);
+    let optional = [
+        ("requests", phase.stop.requests.map(Value::from)),
+        ("concurrency", phase.concurrency.map(Value::from)),
+        ("rate", phase.rate.map(Value::from)),
+        ("duration", phase.stop.duration_ns.map(seconds)),
+        ("grace_period", phase.stop.duration_ns.map(|_| seconds(phase.stop.grace_ns))),
+    ];
+    for (key, setting) in optional {
+        if let Some(setting) = setting {
+            value[key] = setting;
+        }
+    }
+    value
+}

@@ -1,0 +1,159 @@
+//! [`Pool`]: the data set made ready: every turn encoded into the bytes that will be sent, before the load begins.
+
+use crate::EngineError;
+use inferometer_abi::{
+    RSlice, RStr, RVec,
+    api::{DatasetLoader, Endpoint, SessionSink, TextTools, Timetable},
+    types::{Outgoing, Part, PartKind, Request, Turn, TurnTime, request_flags},
+};
+use inferometer_model::{
+    config::ModelSelection,
+    plan::{Plan, ServerPlan},
+};
+use inferometer_tokens::seed_for;
+
+/// One session, ready to be sent.
+#[derive(Debug, Default)]
+pub(crate) struct Session {
+    pub(crate) name: String,
+    pub(crate) turns: Vec<Ready>,
+}
+
+/// One turn, ready to be sent.
+#[derive(Debug)]
+pub(crate) struct Ready {
+    pub(crate) outgoing: Outgoing,
+    /// Its text, for counting tokens after the load.
+    pub(crate) prompt: String,
+    pub(crate) max_tokens: u32,
+    pub(crate) time: TurnTime,
+}
+
+/// The sessions of a run.
+#[derive(Debug)]
+pub(crate) struct Pool {
+    pub(crate) sessions: Vec<Session>,
+}
+
+impl Pool {
+    /// Takes every session from `loader` and encodes it.
+    pub(crate) fn prepare(
+        plan: &Plan,
+        count: u64,
+        loader: &dyn DatasetLoader,
+        endpoint: &dyn Endpoint,
+        text: &dyn TextTools,
+    ) -> Result<Self, EngineError> {
+        let mut sessions = Vec::with_capacity(usize::try_from(count).unwrap_or_default());
+        let mut turns = 0;
+        for index in 0..count {
+            let mut encoder = Encoder { plan, endpoint, turns: &mut turns, session: Session::default(), error: None };
+            loader.session(index, text, &mut encoder).map_err(EngineError::component(&plan.data.loader))?;
+            let Encoder { mut session, error, .. } = encoder;
+            if let Some(error) = error {
+                return Err(EngineError::component(&plan.server.endpoint)(error));
+            }
+            if session.name.is_empty() {
+                session.name = format!("session_{index:06}");
+            }
+            sessions.push(session);
+        }
+        Ok(Self { sessions })
+    }
+}
+
+impl Timetable for Pool {
+    fn sessions(&self) -> u64 {
+        self.sessions.len() as u64
+    }
+
+    fn turns(&self, session: u64) -> u32 {
+        self.sessions.get(session as usize).map_or(0, |session| session.turns.len() as u32)
+    }
+
+    fn time(&self, session: u64, turn: u32) -> TurnTime {
+        let session = self.sessions.get(session as usize);
+        session.and_then(|session| session.turns.get(turn as usize)).map_or(TurnTime::NONE, |turn| turn.time)
+    }
+}
+
+/// Encodes turns as the loader gives them.
+struct Encoder<'a> {
+    plan: &'a Plan,
+    endpoint: &'a dyn Endpoint,
+    /// Turns encoded so far, over all sessions: models are shared out by it.
+    turns: &'a mut u64,
+    session: Session,
+    error: Option<inferometer_abi::types::Error>,
+}
+
+impl SessionSink for Encoder<'_> {
+    fn name(&mut self, name: &str) {
+        name.clone_into(&mut self.session.name);
+    }
+
+    fn turn(&mut self, turn: &Turn<'_>) {
+        let server = &self.plan.server;
+        let extra = merged_extra(server, turn.extra_json.as_str());
+        let model = if turn.model.is_empty() { self.model() } else { turn.model.as_str() };
+        let request = Request {
+            model: model.into(),
+            messages: turn.messages,
+            extra_json: RStr::from(extra.as_str()),
+            raw_body: turn.raw_body,
+            max_tokens: turn.max_tokens,
+            turn: self.session.turns.len() as u32,
+            flags: if server.streaming { request_flags::STREAM } else { 0 }
+                | if server.legacy_max_tokens { request_flags::LEGACY_MAX_TOKENS } else { 0 },
+            pad: 0,
+            reserved: [0; 6],
+        };
+        let mut outgoing = Outgoing::default();
+        let encoded = self.endpoint.encode(&request, &mut outgoing);
+        *self.turns += 1;
+        match encoded {
+            Ok(()) => self.session.turns.push(Ready {
+                outgoing,
+                prompt: prompt_text(turn),
+                max_tokens: turn.max_tokens,
+                time: turn.time,
+            }),
+            Err(error) => self.error = Some(error),
+        }
+    }
+}
+
+impl Encoder<'_> {
+    fn model(&self) -> &str {
+        let models = &self.plan.models;
+        let drawn = match self.plan.model_selection {
+            ModelSelection::RoundRobin => *self.turns,
+            ModelSelection::Random => seed_for(self.plan.seed, "model", *self.turns),
+        };
+        &models[(drawn % models.len() as u64) as usize]
+    }
+}
+
+/// The run's extra fields with the turn's own over them, as JSON text; empty if there are none.
+fn merged_extra(server: &ServerPlan, turn: &str) -> String {
+    let mut extra = server.extra.clone();
+    if let Ok(serde_json::Value::Object(own)) = serde_json::from_str(turn) {
+        extra.extend(own);
+    }
+    if extra.is_empty() { String::new() } else { serde_json::Value::Object(extra).to_string() }
+}
+
+/// All text of the turn, pieces joined by blanks, as AIPerf counts it.
+fn prompt_text(turn: &Turn<'_>) -> String {
+    let texts = turn.messages.iter().flat_map(|message| text_parts(message.parts));
+    texts.map(|part| part.data.as_str()).collect::<Vec<_>>().join(" ")
+}
+
+fn text_parts<'a>(parts: RSlice<'a, Part<'a>>) -> impl Iterator<Item = &'a Part<'a>> {
+    parts.as_slice().iter().filter(|part| part.kind == PartKind::TEXT)
+}
+
+/// The body as bytes.
+pub(crate) fn body(outgoing: &Outgoing) -> &[u8] {
+    RVec::as_slice(&outgoing.body)
+}

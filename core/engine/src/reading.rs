@@ -1,0 +1,279 @@
+//! [`Reading`]: one answer as it comes in: what the endpoint says of each event, stamped and kept.
+
+use crate::store::gaps;
+use inferometer_abi::{
+    RVec,
+    api::Endpoint,
+    documents::EndpointInfo,
+    types::{ABSENT_NS, Answer, Delta, ErrorKind, Event, NO_COUNT, Outgoing, Reply, Span, delta_flags},
+};
+use inferometer_model::{Failure, FailureKind, Row};
+use inferometer_net::{Delivery, Receiver};
+use std::borrow::Cow;
+
+/// Longest message kept of a failure, in characters.
+const LONGEST_MESSAGE: usize = 500;
+
+/// Buffers of one request in flight, used again for the next.
+#[derive(Default)]
+pub(crate) struct Buffers {
+    pub(crate) gaps: Vec<u32>,
+    pub(crate) text: Vec<u8>,
+    pub(crate) reasoning: Vec<u8>,
+    scratch: RVec<u8>,
+}
+
+impl Buffers {
+    pub(crate) fn clear(&mut self) {
+        self.gaps.clear();
+        self.text.clear();
+        self.reasoning.clear();
+    }
+}
+
+/// One answer as it comes in.
+pub(crate) struct Reading<'a> {
+    pub(crate) endpoint: &'a dyn Endpoint,
+    pub(crate) info: &'a EndpointInfo,
+    /// Whether a stream was asked for.
+    pub(crate) streaming: bool,
+    pub(crate) row: &'a mut Row,
+    pub(crate) buffers: &'a mut Buffers,
+    pub(crate) first_bytes: u32,
+    /// Number of the exchange within the request.
+    pub(crate) exchange: u16,
+    /// The next exchange, if the endpoint wants one.
+    pub(crate) next: Option<Outgoing>,
+    status: u16,
+    content_type: String,
+    events: u32,
+    streamed: bool,
+    /// A terminator or a finish reason was seen.
+    ended: bool,
+}
+
+impl<'a> Reading<'a> {
+    pub(crate) fn new(
+        endpoint: &'a dyn Endpoint,
+        info: &'a EndpointInfo,
+        streaming: bool,
+        row: &'a mut Row,
+        buffers: &'a mut Buffers,
+    ) -> Self {
+        Self {
+            endpoint,
+            info,
+            streaming,
+            row,
+            buffers,
+            first_bytes: 0,
+            exchange: 0,
+            next: None,
+            status: 0,
+            content_type: String::new(),
+            events: 0,
+            streamed: false,
+            ended: false,
+        }
+    }
+
+    /// What to say of an answer that was read to its end.
+    pub(crate) fn verdict(&self) -> Result<(), Failure> {
+        if self.streamed && self.info.ends_explicitly && !self.ended {
+            return Err(Failure::new(
+                FailureKind::Truncated,
+                "the stream ended without its terminator and without a finish reason",
+            ));
+        }
+        if self.row.events == 0 {
+            return Err(Failure::new(FailureKind::NoContent, "a complete answer without any content"));
+        }
+        Ok(())
+    }
+
+    /// Takes in what an event or a body holds. `within` is what its spans point into.
+    #[inline]
+    fn take(&mut self, delta: &Delta, within: &[u8], at_ns: u64) -> Result<(), Failure> {
+        let lies = || Failure::new(FailureKind::Plugin, "the endpoint named bytes outside the event");
+        let text = |span: Span| span.of(within).ok_or_else(lies);
+        if delta.flags & delta_flags::ERROR != 0 {
+            let message = String::from_utf8_lossy(text(delta.error)?).into_owned();
+            let message = if message.is_empty() { "an error inside the answer".to_owned() } else { shorten(&message) };
+            return Err(Failure::new(FailureKind::StreamError, message));
+        }
+        self.ended |= delta.flags & (delta_flags::DONE | delta_flags::FINISH) != 0;
+        for (count, slot) in [
+            (delta.prompt_tokens, &mut self.row.usage_prompt),
+            (delta.completion_tokens, &mut self.row.usage_completion),
+            (delta.cached_tokens, &mut self.row.usage_cached),
+            (delta.reasoning_tokens, &mut self.row.usage_reasoning),
+        ] {
+            if count != NO_COUNT {
+                *slot = count;
+            }
+        }
+        if !delta.has_content() {
+            return Ok(());
+        }
+        let escaped = delta.flags & delta_flags::ESCAPED != 0;
+        let before = self.buffers.text.len() + self.buffers.reasoning.len();
+        push_text(&mut self.buffers.text, text(delta.text)?, escaped);
+        push_text(&mut self.buffers.text, text(delta.tool)?, escaped);
+        push_text(&mut self.buffers.reasoning, text(delta.reasoning)?, escaped);
+        let row = &mut *self.row;
+        if row.events == 0 {
+            self.first_bytes = (self.buffers.text.len() + self.buffers.reasoning.len() - before) as u32;
+        }
+        if self.streamed {
+            match row.events {
+                0 => row.first = at_ns,
+                1 => row.second = at_ns,
+                _ => {}
+            }
+            if row.events > 0 {
+                gaps::push(&mut self.buffers.gaps, at_ns - row.last);
+            }
+            if row.first_output == ABSENT_NS && delta.reasoning.is_empty() {
+                row.first_output = at_ns;
+            }
+        }
+        row.last = at_ns;
+        row.events += 1;
+        Ok(())
+    }
+}
+
+impl Receiver for Reading<'_> {
+    fn head(&mut self, status: u16, content_type: &str) -> Delivery {
+        self.status = status;
+        content_type.clone_into(&mut self.content_type);
+        let kind = content_type.split(';').next().unwrap_or_default().trim();
+        let is = |name: &str| kind.eq_ignore_ascii_case(name);
+        let stream = is("text/event-stream")
+            || is("application/x-ndjson")
+            || is("application/jsonl")
+            || (self.streaming && kind.is_empty());
+        self.streamed = stream && (200..300).contains(&status);
+        if self.streamed { Delivery::Events(self.info.framing) } else { Delivery::Whole }
+    }
+
+    #[inline]
+    fn event(&mut self, name: &[u8], data: &[u8], at_ns: u64) -> Result<(), Failure> {
+        let name = std::str::from_utf8(name).unwrap_or_default();
+        let event = Event { name: name.into(), data: data.into(), index: self.events, flags: 0 };
+        self.events += 1;
+        let mut delta = Delta::EMPTY;
+        let mut scratch = std::mem::take(&mut self.buffers.scratch);
+        scratch.clear();
+        let read = self.endpoint.on_event(&event, &mut delta, &mut scratch).map_err(|kind| unreadable(kind, data));
+        let within = if delta.flags & delta_flags::SCRATCH != 0 { scratch.as_slice() } else { data };
+        let taken = read.and_then(|()| self.take(&delta, within, at_ns));
+        self.buffers.scratch = scratch;
+        taken
+    }
+
+    fn body(&mut self, body: &[u8], at_ns: u64) -> Result<(), Failure> {
+        if !(200..300).contains(&self.status) {
+            let message = format!("{} {}", self.status, server_message(body));
+            return Err(Failure::new(FailureKind::HttpStatus, message));
+        }
+        let answer = Answer {
+            status: self.status,
+            exchange: self.exchange,
+            flags: 0,
+            content_type: self.content_type.as_str().into(),
+            body: body.into(),
+        };
+        let mut reply = Reply::default();
+        self.endpoint.on_body(&answer, &mut reply).map_err(|error| {
+            let kind = if error.kind == ErrorKind::MALFORMED { FailureKind::Malformed } else { FailureKind::Plugin };
+            Failure::new(kind, shorten(&error.message))
+        })?;
+        self.next = reply.next.into_iter().next();
+        for delta in &reply.deltas {
+            let within = if delta.flags & delta_flags::SCRATCH != 0 { reply.scratch.as_slice() } else { body };
+            self.take(delta, within, at_ns)?;
+        }
+        Ok(())
+    }
+}
+
+/// Appends text in its JSON-escaped form, which all kept text has.
+#[inline]
+fn push_text(out: &mut Vec<u8>, text: &[u8], escaped: bool) {
+    if escaped {
+        out.extend_from_slice(text);
+        return;
+    }
+    for &byte in text {
+        match byte {
+            b'"' | b'\\' => out.extend_from_slice(&[b'\\', byte]),
+            b'\n' => out.extend_from_slice(b"\\n"),
+            0..0x20 => out.extend_from_slice(format!("\\u{byte:04x}").as_bytes()),
+            _ => out.push(byte),
+        }
+    }
+}
+
+/// Kept text as it reads; what does not unescape is taken as it stands.
+pub(crate) fn unescape(text: &[u8]) -> Cow<'_, str> {
+    let text = String::from_utf8_lossy(text);
+    if !text.contains('\\') {
+        return text;
+    }
+    match serde_json::from_str::<String>(&format!("\"{text}\"")) {
+        Ok(plain) => Cow::Owned(plain),
+        Err(_) => text,
+    }
+}
+
+fn unreadable(kind: ErrorKind, data: &[u8]) -> Failure {
+    let start = shorten(&String::from_utf8_lossy(&data[..data.len().min(200)]));
+    match kind {
+        ErrorKind::MALFORMED => Failure::new(FailureKind::Malformed, format!("an event that cannot be read: {start}")),
+        ErrorKind::PANICKED => Failure::new(FailureKind::Plugin, "the endpoint panicked and was disabled"),
+        other => Failure::new(FailureKind::Plugin, format!("the endpoint failed with code {} on: {start}", other.0)),
+    }
+}
+
+/// The server's own words in an error body: the usual fields of a JSON body, else its beginning.
+fn server_message(body: &[u8]) -> String {
+    let json: Option<serde_json::Value> = serde_json::from_slice(body).ok();
+    let field = json.as_ref().and_then(|json| {
+        ["/error/message", "/message", "/detail", "/error", "/detail/0/msg"]
+            .iter()
+            .find_map(|pointer| json.pointer(pointer)?.as_str())
+    });
+    let text = field.map_or_else(|| String::from_utf8_lossy(&body[..body.len().min(2000)]), Cow::Borrowed);
+    if text.trim().is_empty() { "without a message".to_owned() } else { shorten(text.trim()) }
+}
+
+fn shorten(text: &str) -> String {
+    match text.char_indices().nth(LONGEST_MESSAGE) {
+        Some((at, _)) => format!("{}…", &text[..at]),
+        None => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_kept_escaped_reads_as_it_was() {
+        let original = "a \"quoted\" \\ line\nwith \u{1} and é";
+        let mut kept = Vec::new();
+        push_text(&mut kept, original.as_bytes(), false);
+        push_text(&mut kept, br"\u00e9\ud83d", true);
+        push_text(&mut kept, br"\ude00", true);
+        assert_eq!(unescape(&kept), format!("{original}é😀"));
+    }
+
+    #[test]
+    fn an_error_body_yields_the_servers_words() {
+        assert_eq!(server_message(br#"{"error":{"message":"no such model"}}"#), "no such model");
+        assert_eq!(server_message(br#"{"detail":[{"msg":"field required"}]}"#), "field required");
+        assert_eq!(server_message(b"<h1>Bad Gateway</h1>"), "<h1>Bad Gateway</h1>");
+        assert_eq!(server_message(b""), "without a message");
+    }
+}

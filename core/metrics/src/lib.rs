@@ -1,0 +1,33 @@
+//! What the numbers mean: the definitions of all metrics, and their statistics over a phase.
+//!
+//! This crate is pure: rows go in, figures come out. It reads no clock, does no I/O and formats nothing. Tags, units and
+//! formulas are those of AIPerf; where one of its formulas is wrong, the definition here says what is done instead.
+//!
+//! - [`catalogue`] and [`values`] are the metrics of single requests: what they are called, and what they are for one row.
+//! - [`Summary`] takes the rows of a phase, merges with the summaries of other workers or machines, and finishes into
+//!   [`PhaseMetrics`]. Neither the order of the rows nor how they were divided changes a single bit of the result.
+//! - [`stats::of`] are the statistics of any values.
+//! - [`Slos`] are service-level objectives, for goodput.
+//!
+//! Three rules hold throughout. What was not measured is absent, never zero. Failed and cancelled requests never enter
+//! the statistics of successes. All rates divide by one [`Window`], which is also what `benchmark_duration` reports.
+
+mod context;
+mod definitions;
+mod gaps;
+mod options;
+mod slo;
+pub mod stats;
+mod summary;
+mod sweep;
+#[cfg(test)]
+mod testing;
+mod totals;
+mod values;
+mod window;
+
+pub use options::{Options, TokenSource};
+pub use slo::{SloError, Slos};
+pub use summary::{PhaseMetrics, Summary};
+pub use values::{catalogue, values};
+pub use window::Window;

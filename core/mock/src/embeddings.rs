@@ -1,0 +1,152 @@
+//! The embeddings route: vectors that depend on the input alone, the same on every machine.
+
+use rand::{RngExt as _, SeedableRng as _};
+use rand_pcg::Pcg64Mcg;
+use serde::Deserialize;
+
+use crate::http::append;
+use crate::openai::{Refusal, named, parse};
+use crate::words;
+
+/// Length of a vector when the request names none.
+const DIMENSIONS: usize = 64;
+const MAX_DIMENSIONS: usize = 8192;
+
+/// What an embeddings request wants.
+pub(crate) struct Ask {
+    pub(crate) model: String,
+    pub(crate) prompt_tokens: u64,
+    dimensions: usize,
+    /// One number per input, from which its vector is drawn.
+    seeds: Vec<u64>,
+}
+
+#[derive(Deserialize)]
+struct Body {
+    model: Option<String>,
+    input: Option<Input>,
+    dimensions: Option<usize>,
+    encoding_format: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Input {
+    Text(String),
+    Tokens(Vec<u32>),
+    Texts(Vec<String>),
+    TokenLists(Vec<Vec<u32>>),
+}
+
+impl Ask {
+    pub(crate) fn parse(body: &[u8]) -> Result<Self, Refusal> {
+        let body: Body = parse(body)?;
+        let text = |text: &String| (hash(text.bytes()), words::count(text));
+        let tokens = |ids: &Vec<u32>| (hash(ids.iter().flat_map(|id| id.to_le_bytes())), ids.len() as u64);
+        let inputs: Vec<(u64, u64)> = match &body.input {
+            Some(Input::Text(input)) => vec![text(input)],
+            Some(Input::Tokens(input)) if !input.is_empty() => vec![tokens(input)],
+            Some(Input::Texts(inputs)) if !inputs.is_empty() => inputs.iter().map(text).collect(),
+            Some(Input::TokenLists(inputs)) if !inputs.is_empty() => inputs.iter().map(tokens).collect(),
+            _ => return Err(Refusal::of("input", "input must be text, token ids, or a list of at least one of them")),
+        };
+        let dimensions = body.dimensions.unwrap_or(DIMENSIONS);
+        if !(1..=MAX_DIMENSIONS).contains(&dimensions) {
+            let message = format!("dimensions must be from 1 to {MAX_DIMENSIONS}, not {dimensions}");
+            return Err(Refusal::of("dimensions", message));
+        }
+        if body.encoding_format.is_some_and(|format| format != "float") {
+            return Err(Refusal::of("encoding_format", "this server gives floats only: set encoding_format to float"));
+        }
+        Ok(Self {
+            model: named(body.model)?,
+            prompt_tokens: inputs.iter().map(|(_, tokens)| tokens).sum(),
+            dimensions,
+            seeds: inputs.into_iter().map(|(seed, _)| seed).collect(),
+        })
+    }
+
+    /// The answer. `model` is a JSON string.
+    pub(crate) fn answer(&self, model: &str, with_usage: bool) -> Vec<u8> {
+        let mut out = Vec::new();
+        append(&mut out, format_args!("{{\"object\":\"list\",\"model\":{model},\"data\":["));
+        for (index, &seed) in self.seeds.iter().enumerate() {
+            let comma = if index > 0 { "," } else { "" };
+            append(&mut out, format_args!("{comma}{{\"object\":\"embedding\",\"index\":{index},\"embedding\":"));
+            let vector = vector(seed, self.dimensions);
+            serde_json::to_writer(&mut out, &vector).expect("a vector takes any bytes");
+            out.push(b'}');
+        }
+        out.push(b']');
+        if with_usage {
+            let tokens = self.prompt_tokens;
+            append(&mut out, format_args!(",\"usage\":{{\"prompt_tokens\":{tokens},\"total_tokens\":{tokens}}}"));
+        }
+        out.push(b'}');
+        out
+    }
+}
+
+/// A vector of length 1. Only operations that IEEE 754 defines to the last bit are used.
+fn vector(seed: u64, dimensions: usize) -> Vec<f32> {
+    let mut rng = Pcg64Mcg::seed_from_u64(seed);
+    let raw: Vec<f64> = (0..dimensions).map(|_| rng.random::<f64>() - 0.5).collect();
+    let norm = raw.iter().map(|x| x * x).sum::<f64>().sqrt();
+    raw.iter().map(|x| (x / norm) as f32).collect()
+}
+
+/// FNV-1a (Fowler, Noll, Vo), 64 bits: the standard library promises no stable hash.
+fn hash(bytes: impl Iterator<Item = u8>) -> u64 {
+    bytes.fold(0xCBF2_9CE4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01B3))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn body(request: &str) -> String {
+        let ask = Ask::parse(request.as_bytes()).ok().unwrap();
+        String::from_utf8(ask.answer("\"m\"", true)).unwrap()
+    }
+
+    #[test]
+    fn the_hash_is_fnv_1a() {
+        // Test vectors of the algorithm's authors.
+        assert_eq!(hash("".bytes()), 0xCBF2_9CE4_8422_2325);
+        assert_eq!(hash("foobar".bytes()), 0x8594_4171_F739_67E8);
+    }
+
+    #[test]
+    fn the_same_input_gives_the_same_unit_vector_and_another_gives_another() {
+        let one = body(r#"{"model":"m","input":"some words","dimensions":8}"#);
+        assert_eq!(one, body(r#"{"model":"m","input":["some words"],"dimensions":8}"#));
+        assert_ne!(one, body(r#"{"model":"m","input":"other words","dimensions":8}"#));
+        let value: serde_json::Value = serde_json::from_str(&one).unwrap();
+        let vector = value["data"][0]["embedding"].as_array().unwrap();
+        let norm: f64 = vector.iter().map(|x| x.as_f64().unwrap().powi(2)).sum();
+        assert_eq!(vector.len(), 8);
+        assert!((norm - 1.0).abs() < 1e-6);
+        assert_eq!(value["usage"]["prompt_tokens"], 2);
+    }
+
+    #[test]
+    fn every_input_of_a_list_gets_its_own_vector() {
+        let value: serde_json::Value = serde_json::from_str(&body(r#"{"model":"m","input":[[1,2],[3]]}"#)).unwrap();
+        assert_eq!(value["data"].as_array().unwrap().len(), 2);
+        assert_eq!(value["data"][1]["index"], 1);
+        assert_eq!(value["usage"]["total_tokens"], 3);
+    }
+
+    #[test]
+    fn unusable_requests_are_refused() {
+        for request in [
+            r#"{"model":"m"}"#,
+            r#"{"model":"m","input":[]}"#,
+            r#"{"model":"m","input":"x","dimensions":0}"#,
+            r#"{"model":"m","input":"x","encoding_format":"base64"}"#,
+            r#"{"input":"x"}"#,
+        ] {
+            assert_eq!(Ask::parse(request.as_bytes()).err().unwrap().status, 400, "{request}");
+        }
+    }
+}

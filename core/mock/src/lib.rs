@@ -1,0 +1,84 @@
+//! The calibrated mock inference server: OpenAI's routes, answered with made-up text at exact times.
+//!
+//! It is what a benchmark is tested and demonstrated against. It keeps its times to tens of microseconds, logs what it
+//! really did (the truth log), counts its tokens exactly, and misbehaves on request in every way a server can.
+//! `inferometer mock` runs it; tests start it in their own process:
+//!
+//! ```
+//! use inferometer_mock::{MockConfig, MockServer};
+//!
+//! let server = MockServer::start(MockConfig { port: 0, osl: 16, ..MockConfig::default() })?;
+//! assert!(server.url().starts_with("http://127.0.0.1:"));
+//! server.stop()?;
+//! # Ok::<(), inferometer_mock::MockError>(())
+//! ```
+//!
+//! It is no model and has no tokenizer: a prompt has as many tokens as it has words, an answer is common English
+//! words of one token each. Bodies depend on the request and the seed only; even `created` is a constant.
+
+mod config;
+mod connection;
+mod embeddings;
+mod exchange;
+mod faults;
+mod http;
+mod metrics;
+mod openai;
+mod outlet;
+mod server;
+mod sse;
+mod truth;
+mod words;
+
+pub use config::MockConfig;
+pub use server::MockServer;
+
+use std::io;
+use std::path::PathBuf;
+
+/// Why the mock server could not be started, or what went wrong in the end.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum MockError {
+    /// An option's value cannot be served.
+    #[error("{option} {value} cannot be used: give {wanted}")]
+    Option {
+        /// The option as it is typed.
+        option: &'static str,
+        /// What was given.
+        value: String,
+        /// What would do.
+        wanted: String,
+    },
+    /// The rates of faults that exclude each other exceed 1.
+    #[error(
+        "the rates of errors, resets, truncations, malformed answers and stream errors add up to {sum}: \
+         a request meets at most one of them, lower the rates until their sum is at most 1"
+    )]
+    TooManyFaults {
+        /// What they add up to.
+        sum: f64,
+    },
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}: {source}; choose another --host or --port (0 takes any free port)")]
+    Bind {
+        /// Host and port as configured.
+        address: String,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// A server thread, its runtime or its timer could not be created.
+    #[error("cannot start a server thread: {source}; lower --threads or raise the limits of this process")]
+    Thread {
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// The truth log cannot be created or written.
+    #[error("cannot write the truth log {}: {source}; choose another --truth-log", path.display())]
+    TruthLog {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+}

@@ -1,0 +1,7 @@
+//! The mock server as its clients see it, byte for byte.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod faults;
+mod routes;
+mod support;

@@ -1,0 +1,255 @@
+//! Whole files in, sessions or an error out.
+
+use super::SingleTurn;
+use crate::testing::{Collected, Words, session};
+use flate2::{Compression, write::GzEncoder};
+use inferometer_plugin_sdk::{
+    api::DatasetLoader,
+    documents::{DatasetInfo, DatasetRequest, Length},
+    types::{Error, ErrorKind, PartKind, Result, TurnTime},
+};
+use proptest::prelude::*;
+use std::io::Write;
+
+fn open_with(contents: &[u8], request: &DatasetRequest) -> Result<(SingleTurn, DatasetInfo)> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("prompts.jsonl");
+    std::fs::write(&path, contents).unwrap();
+    let mut loader = SingleTurn::default();
+    let source = Some(path.to_str().unwrap().to_owned());
+    let info = loader.open(&DatasetRequest { source, ..request.clone() }, &Words)?;
+    Ok((loader, info))
+}
+
+fn open(contents: impl AsRef<[u8]>) -> Result<(SingleTurn, DatasetInfo)> {
+    open_with(contents.as_ref(), &DatasetRequest::default())
+}
+
+fn sessions(contents: impl AsRef<[u8]>) -> Vec<Collected> {
+    let (loader, info) = open(contents).unwrap();
+    (0..info.sessions).map(|index| session(&loader, index)).collect()
+}
+
+/// The error of a file, without the folder it lies in.
+fn error(contents: impl AsRef<[u8]>) -> String {
+    let error: Error = open(contents).err().expect("an error");
+    let (_, rest) = error.message.split_once("prompts.jsonl:").expect("the file's name in the message");
+    rest.to_owned()
+}
+
+#[test]
+fn a_line_is_a_session_of_one_user_message() {
+    let all = sessions("{\"text\": \"Hello\"}\n{\"text\": \"Grüß \\u0047ott\\n\"}\n");
+    assert_eq!(all.len(), 2);
+    assert_eq!((all[0].name.as_str(), all[1].name.as_str()), ("line_000001", "line_000002"));
+    let [turn] = &all[1].turns[..] else { panic!("one turn") };
+    assert_eq!((turn.role.as_str(), turn.parts[0].data.as_str()), ("user", "Grüß Gott\n"));
+    assert_eq!((turn.model.as_str(), turn.extra.as_str(), turn.max_tokens), ("", "", 0));
+    assert_eq!(turn.time, TurnTime::NONE);
+}
+
+#[test]
+fn every_key_arrives_where_it_belongs() {
+    let all = sessions(
+        r#"{"type": "single_turn", "text": "Hi", "role": "system", "session_id": "s", "output_length": 7,
+            "model": "m", "extra": {"top_k": 1.50, "a": null}, "timestamp": 1700000000001}"#
+            .replace('\n', " "),
+    );
+    assert_eq!(all[0].name, "s");
+    let turn = &all[0].turns[0];
+    assert_eq!((turn.role.as_str(), turn.model.as_str(), turn.max_tokens), ("system", "m", 7));
+    assert_eq!(turn.extra, r#"{"top_k": 1.50, "a": null}"#, "as it was written");
+    assert_eq!(turn.time, TurnTime { timestamp_ns: 1_700_000_000_001_000_000, delay_ns: 0 });
+}
+
+#[test]
+fn times_may_have_fractions() {
+    let all = sessions("{\"text\": \"a\", \"timestamp\": 0.25}\n{\"text\": \"b\", \"delay\": 1.5e3}");
+    assert_eq!(all[0].turns[0].time.timestamp_ns, 250_000);
+    assert_eq!(all[1].turns[0].time, TurnTime { delay_ns: 1_500_000_000, ..TurnTime::NONE });
+}
+
+#[test]
+fn lists_and_named_contents_become_parts_in_order() {
+    let all = sessions(
+        r#"{"images": ["http://a/b.png"], "audio": "data:audio/wav;base64,AAAA", "texts": ["q", {"name": "passages", "contents": ["x", "y"]}]}"#,
+    );
+    let parts: Vec<_> = all[0].turns[0].parts.iter().map(|p| (p.kind, p.name.as_str(), &*p.mime, &*p.data)).collect();
+    let expected = [
+        (PartKind::TEXT, "", "", "q"),
+        (PartKind::TEXT, "passages", "", "x"),
+        (PartKind::TEXT, "passages", "", "y"),
+        (PartKind::IMAGE, "", "", "http://a/b.png"),
+        (PartKind::AUDIO, "", "wav", "AAAA"),
+    ];
+    assert_eq!(parts, expected);
+}
+
+#[test]
+fn lines_of_one_session_id_are_its_turns_in_file_order() {
+    let all = sessions(
+        r#"{"session_id": "b", "text": "1"}
+{"text": "2"}
+{"session_id": "a", "text": "3"}
+
+{"session_id": "b", "text": "4", "delay": 5}
+"#,
+    );
+    let texts = |s: &Collected| s.turns.iter().map(|t| t.parts[0].data.clone()).collect::<Vec<_>>();
+    let seen: Vec<_> = all.iter().map(|s| (s.name.as_str(), texts(s))).collect();
+    let own = |texts: &[&str]| texts.iter().map(|t| (*t).to_owned()).collect::<Vec<_>>();
+    assert_eq!(seen, [("b", own(&["1", "4"])), ("line_000002", own(&["2"])), ("a", own(&["3"]))]);
+}
+
+#[test]
+fn blank_lines_windows_line_ends_nulls_and_a_byte_order_mark_do_no_harm() {
+    let all = sessions("\u{feff}{\"text\": \"a\", \"model\": null}\r\n \t\r\n\r\n{\"text\": \"b\"}");
+    assert_eq!(all.iter().map(|s| s.name.as_str()).collect::<Vec<_>>(), ["line_000001", "line_000004"]);
+}
+
+#[test]
+fn a_compressed_file_reads_like_a_plain_one() {
+    let plain = "{\"text\": \"a\"}\n{\"text\": \"b\"}\n";
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    encoder.write_all(plain.as_bytes()).unwrap();
+    let compressed = encoder.finish().unwrap();
+    assert_eq!(sessions(&compressed), sessions(plain));
+
+    let twice: Vec<u8> = [&compressed[..], &compressed[..]].concat();
+    assert_eq!(sessions(twice).len(), 4, "files that were joined after compression");
+
+    let cut = error(&compressed[..compressed.len() - 12]);
+    assert!(cut.contains("cannot be read further"), "{cut}");
+}
+
+#[test]
+fn rows_without_a_length_take_the_one_that_was_asked_for() {
+    let lines = "{\"text\": \"a\"}\n{\"text\": \"b\", \"output_length\": 5}\n{\"text\": \"c\"}\n";
+    let output_tokens = Some(Length { mean: 64.0, stddev: 0.0 });
+    let request = DatasetRequest { output_tokens, ..DatasetRequest::default() };
+    let (loader, _) = open_with(lines.as_bytes(), &request).unwrap();
+    let limits: Vec<_> = (0..3).map(|index| session(&loader, index).turns[0].max_tokens).collect();
+    assert_eq!(limits, [64, 5, 64]);
+}
+
+#[test]
+fn a_broken_line_is_named_with_its_field_and_reason() {
+    for (line, named) in [
+        ("{\"text\": \"a\"", "not JSON"),
+        ("{", "not JSON"),
+        ("[", "expected one object per line"),
+        ("{\"text\": \"a\"} {\"text\": \"b\"}", "trailing characters"),
+        ("{\"text\": \"\\ud800\"}", "text: "),
+        ("[1]", "expected one object per line"),
+        ("5", "expected one object per line"),
+        ("{}", "says nothing to send"),
+        ("{\"text\": null}", "says nothing to send"),
+        ("{\"text\": \"\"}", "text: is empty"),
+        ("{\"text\": 5}", "text: invalid type: integer `5`, expected a string"),
+        ("{\"text\": \"a\", \"text\": \"b\"}", "`text` is given twice"),
+        ("{\"text\": \"a\", \"texts\": [\"b\"]}", "text: given together with `texts`"),
+        ("{\"texts\": []}", "texts: is an empty list"),
+        ("{\"texts\": \"a\"}", "texts: invalid type: string"),
+        ("{\"texts\": [\"a\", \"\"]}", "texts[1]: is empty"),
+        ("{\"texts\": [{\"name\": \"q\"}]}", "texts[0]: missing field `contents`"),
+        ("{\"texts\": [{\"contents\": []}]}", "texts[0]: its `contents` are an empty list"),
+        ("{\"texts\": [{\"contents\": [\"a\"], \"nam\": 1}]}", "texts[0]: unknown field `nam`"),
+        ("{\"image\": \"cat.png\"}", "image: `cat.png` is none of what is accepted"),
+        ("{\"images\": [\"http://a/b\", \"cat.png\"]}", "images[1]: `cat.png`"),
+        ("{\"text\": \"a\", \"role\": \"\"}", "role: is empty"),
+        ("{\"text\": \"a\", \"session_id\": 7}", "session_id: invalid type"),
+        ("{\"text\": \"a\", \"output_length\": 0}", "output_length: 0 tokens"),
+        ("{\"text\": \"a\", \"output_length\": -1}", "output_length: invalid value"),
+        ("{\"text\": \"a\", \"output_length\": 1.5}", "output_length: invalid type"),
+        ("{\"text\": \"a\", \"output_length\": 5000000000}", "output_length: invalid value"),
+        ("{\"text\": \"a\", \"extra\": [1]}", "extra: invalid type: sequence, expected a map"),
+        ("{\"text\": \"a\", \"extra\": {\"b\": \"\\ud800\"}}", "extra: "),
+        ("{\"text\": \"a\", \"timestamp\": -1}", "timestamp: -1 is no time"),
+        ("{\"text\": \"a\", \"timestamp\": 1e30}", "timestamp: 1e+30 is no time"),
+        ("{\"text\": \"a\", \"timestamp\": \"1\"}", "timestamp: invalid type"),
+        ("{\"text\": \"a\", \"timestamp\": 18446744073709551615}", "timestamp: 18446744073709551615 is no time"),
+        ("{\"text\": \"a\", \"timestamp\": 1, \"delay\": 1}", "timestamp: given together with `delay`"),
+        ("{\"text\": \"a\", \"txet\": 1}", "txet: unknown key; did you mean `text`?"),
+        ("{\"text\": \"a\", \"sessionid\": \"x\"}", "sessionid: unknown key; did you mean `session_id`?"),
+        ("{\"turns\": []}", "turns: unknown key; the keys are text, texts,"),
+        ("{\"image_uuids\": []}", "image_uuids: not supported"),
+        ("{\"type\": \"multi_turn\", \"text\": \"a\"}", "type: `multi_turn` is not what this data set reads"),
+    ] {
+        let message = error(format!("{{\"text\": \"fine\"}}\n\n{line}\n"));
+        assert!(message.starts_with("3: ") && message.contains(named), "{line}\n  {message}");
+    }
+}
+
+#[test]
+fn long_values_are_not_quoted_in_full() {
+    let book = "x".repeat(1_000_000);
+    for line in [
+        format!("{{\"text\": \"a\", \"output_length\": \"{book}\"}}"),
+        format!("{{\"image\": \"{book}\"}}"),
+        format!("{{\"{book}\": 1}}"),
+        format!("{{\"type\": \"{book}\"}}"),
+    ] {
+        assert!(error(line).len() < 500);
+    }
+}
+
+#[test]
+fn deeply_nested_input_is_an_error() {
+    let deep = format!("{{\"text\": \"a\", \"extra\": {{\"b\": {}{}}}}}", "[".repeat(100_000), "]".repeat(100_000));
+    assert!(error(deep).contains("extra: recursion limit exceeded"));
+}
+
+#[test]
+fn bytes_that_are_no_text_are_named_with_their_place() {
+    let message = error(b"{\"text\": \"a\"}\n{\"text\": \"\xff\"}\n");
+    assert!(message.starts_with("2: not UTF-8 from byte 11 on"), "{message}");
+}
+
+#[test]
+fn a_file_without_requests_is_an_error() {
+    for contents in ["", "\n", " \n\t\n"] {
+        assert!(error(contents).contains("holds no requests"), "{contents:?}");
+    }
+}
+
+#[test]
+fn a_missing_file_a_folder_and_no_file_at_all_are_told_apart() {
+    let folder = tempfile::tempdir().unwrap();
+    let missing = folder.path().join("none.jsonl").to_str().unwrap().to_owned();
+    for (source, named) in [
+        (Some(missing), "none.jsonl: there is no such file"),
+        (Some(folder.path().to_str().unwrap().to_owned()), ": is a folder"),
+        (None, "--input-file"),
+    ] {
+        let request = DatasetRequest { source, ..DatasetRequest::default() };
+        let error = SingleTurn::default().open(&request, &Words).unwrap_err();
+        assert_eq!(error.kind, ErrorKind::CONFIG);
+        assert!(error.message.contains(named), "{error}");
+    }
+}
+
+#[test]
+fn a_session_that_is_not_there_is_an_error() {
+    let (loader, info) = open("{\"text\": \"a\"}").unwrap();
+    assert!(loader.session(info.sessions, &Words, &mut Collected::default()).is_err());
+    assert!(SingleTurn::default().session(0, &Words, &mut Collected::default()).is_err());
+}
+
+proptest! {
+    #[test]
+    fn every_text_comes_back_as_it_was(texts in proptest::collection::vec("\\PC{1,40}|[\\n\"\\\\]{1,5}", 1..20)) {
+        let lines: Vec<_> = texts.iter().map(|text| serde_json::json!({ "text": text }).to_string()).collect();
+        let back: Vec<_> = sessions(lines.join("\n")).into_iter().map(|s| s.turns[0].parts[0].data.clone()).collect();
+        prop_assert_eq!(back, texts);
+    }
+
+    #[test]
+    fn no_file_makes_it_panic(contents in proptest::collection::vec(any::<u8>(), 0..200)) {
+        let _ = open(contents);
+    }
+
+    #[test]
+    fn no_line_of_json_makes_it_panic(key in "[a-z_]{1,14}|text|extra|timestamp|texts", value in "-?[0-9]{1,25}|\"[a-z]*\"|[\\[\\]{},:0-9\"ea.]{0,20}") {
+        let _ = open(format!("{{\"{key}\": {value}}}"));
+    }
+}

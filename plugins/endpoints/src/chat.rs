@@ -1,0 +1,231 @@
+//! The `chat` endpoint: OpenAI's chat completions, with images, audio and video as servers of open models take them.
+
+use crate::{
+    body::{Object, json, list},
+    openai::{self, Dialect, request},
+};
+use inferometer_plugin_sdk::{
+    Component, NoOptions, RVec,
+    api::Endpoint,
+    documents::{EndpointInfo, Framing},
+    types::{
+        Answer, Delta, Error, ErrorKind, Event, Message, Outgoing, Part, PartKind, Reply, Request, Result,
+        request_flags,
+    },
+};
+
+/// Speaks `/v1/chat/completions`.
+pub struct Chat;
+
+impl Component for Chat {
+    type Options = NoOptions;
+
+    fn create(_: NoOptions) -> Result<Self> {
+        Ok(Self)
+    }
+}
+
+impl Endpoint for Chat {
+    fn info(&self) -> EndpointInfo {
+        EndpointInfo {
+            path: "/v1/chat/completions".to_owned(),
+            streams: true,
+            framing: Framing::Sse,
+            produces_tokens: true,
+            tokenizes_input: true,
+            ends_explicitly: true,
+            ..EndpointInfo::default()
+        }
+    }
+
+    fn encode(&self, request: &Request<'_>, out: &mut Outgoing) -> Result<()> {
+        let is_legacy = request.flags & request_flags::LEGACY_MAX_TOKENS != 0;
+        let limit = if is_legacy { "max_tokens" } else { "max_completion_tokens" };
+        request::encode(request, out, limit, |body| {
+            body.member("messages", |out| list(out, &request.messages, write_message)).map(drop)
+        })
+    }
+
+    #[inline]
+    fn on_event(&self, event: &Event<'_>, out: &mut Delta, scratch: &mut RVec<u8>) -> Result<(), ErrorKind> {
+        openai::on_event(Dialect::Chat, event, out, scratch)
+    }
+
+    fn on_body(&self, answer: &Answer<'_>, out: &mut Reply) -> Result<()> {
+        openai::on_body(Dialect::Chat, answer, out)
+    }
+}
+
+fn write_message(out: &mut RVec<u8>, message: &Message<'_>) -> Result<()> {
+    let mut object = Object::open(out, message.extra_json.as_str())?;
+    object.member("role", json(message.role.as_str()))?;
+    object.member("content", |out| match message.parts.as_slice() {
+        [] => json("")(out),
+        [part] if part.kind == PartKind::TEXT => json(part.data.as_str())(out),
+        parts => list(out, parts, write_part),
+    })?;
+    object.extras()?;
+    object.close();
+    Ok(())
+}
+
+fn write_part(out: &mut RVec<u8>, part: &Part<'_>) -> Result<()> {
+    let data = part.data.as_str();
+    match part.kind {
+        PartKind::TEXT => strings(out, &[("type", "text"), ("text", data)]),
+        PartKind::IMAGE => typed(out, "image_url", &[("url", data)]),
+        PartKind::VIDEO => typed(out, "video_url", &[("url", data)]),
+        PartKind::AUDIO => typed(out, "input_audio", &[("data", data), ("format", audio_format(&part.mime)?)]),
+        PartKind(kind) => Err(Error::new(
+            ErrorKind::UNSUPPORTED,
+            format!("`chat` cannot send a part of kind {kind}; it knows text, images, audio and video"),
+        )),
+    }
+}
+
+/// A part whose content is an object under the name of its type.
+fn typed(out: &mut RVec<u8>, name: &str, members: &[(&str, &str)]) -> Result<()> {
+    let mut object = Object::open(out, "")?;
+    object.member("type", json(name))?;
+    object.member(name, |out| strings(out, members))?;
+    object.close();
+    Ok(())
+}
+
+fn strings(out: &mut RVec<u8>, members: &[(&str, &str)]) -> Result<()> {
+    let mut object = Object::open(out, "")?;
+    for (key, value) in members {
+        object.member(key, json(value))?;
+    }
+    object.close();
+    Ok(())
+}
+
+/// The API's name of an audio format, which a data set may give as a media type.
+fn audio_format(mime: &str) -> Result<&str> {
+    match mime.strip_prefix("audio/").unwrap_or(mime) {
+        "" => Err(Error::config("an audio part has no format; give it one, such as `wav` or `mp3`")),
+        "mpeg" => Ok("mp3"),
+        "x-wav" | "wave" => Ok("wav"),
+        format => Ok(format),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use inferometer_plugin_sdk::{RSlice, RStr};
+
+    fn message<'a>(role: &'a str, parts: &'a [Part<'a>], extra: &'a str) -> Message<'a> {
+        Message { role: role.into(), parts: parts.into(), extra_json: extra.into() }
+    }
+
+    fn part<'a>(kind: PartKind, mime: &'a str, data: &'a str) -> Part<'a> {
+        Part { kind, flags: 0, name: RStr::empty(), mime: mime.into(), data: data.into() }
+    }
+
+    fn request<'a>(messages: &'a [Message<'a>], extra: &'a str) -> Request<'a> {
+        Request {
+            model: "m".into(),
+            messages: messages.into(),
+            extra_json: extra.into(),
+            raw_body: RSlice::EMPTY,
+            max_tokens: 16,
+            turn: 0,
+            flags: request_flags::STREAM,
+            pad: 0,
+            reserved: [0; 6],
+        }
+    }
+
+    fn encoded(request: &Request<'_>) -> Result<String> {
+        let mut out = Outgoing::default();
+        Chat.encode(request, &mut out)?;
+        Ok(String::from_utf8(out.body.into()).unwrap())
+    }
+
+    const HELLO: [Part<'_>; 1] = [Part {
+        kind: PartKind::TEXT,
+        flags: 0,
+        name: RStr::empty(),
+        mime: RStr::empty(),
+        data: RStr::from_str("Hello \"you\"\n"),
+    }];
+
+    #[test]
+    fn a_plain_turn_is_written_in_the_usual_order() {
+        let messages = [message("user", &HELLO, "")];
+        assert_eq!(
+            encoded(&request(&messages, "")).unwrap(),
+            concat!(
+                r#"{"messages":[{"role":"user","content":"Hello \"you\"\n"}],"model":"m","stream":true,"#,
+                r#""max_completion_tokens":16,"stream_options":{"include_usage":true}}"#
+            )
+        );
+    }
+
+    #[test]
+    fn stream_is_always_said_and_a_limit_only_if_there_is_one() {
+        let unlimited = Request { flags: 0, max_tokens: 0, ..request(&[], "") };
+        assert_eq!(encoded(&unlimited).unwrap(), r#"{"messages":[],"model":"m","stream":false}"#);
+        let legacy = Request { flags: request_flags::LEGACY_MAX_TOKENS, ..request(&[], "") };
+        assert_eq!(encoded(&legacy).unwrap(), r#"{"messages":[],"model":"m","stream":false,"max_tokens":16}"#);
+    }
+
+    #[test]
+    fn extras_override_everything_even_stream() {
+        let extra = r#"{"stream":false,"temperature":0.0,"model":"other"}"#;
+        assert_eq!(
+            encoded(&request(&[], extra)).unwrap(),
+            r#"{"messages":[],"model":"other","stream":false,"max_completion_tokens":16,"temperature":0.0}"#
+        );
+        let streaming = Request { flags: 0, max_tokens: 0, ..request(&[], r#"{"stream":true,"stream_options":null}"#) };
+        assert_eq!(encoded(&streaming).unwrap(), r#"{"messages":[],"model":"m","stream":true,"stream_options":null}"#);
+    }
+
+    #[test]
+    fn a_raw_body_is_sent_as_it_is() {
+        let raw = Request { raw_body: b"{ not even JSON".as_slice().into(), ..request(&[], r#"{"top_k":1}"#) };
+        assert_eq!(encoded(&raw).unwrap(), "{ not even JSON");
+    }
+
+    #[test]
+    fn media_make_the_content_a_list_of_parts() {
+        let parts = [
+            part(PartKind::TEXT, "", "See"),
+            part(PartKind::IMAGE, "image/png", "data:image/png;base64,AA"),
+            part(PartKind::AUDIO, "audio/mpeg", "BB"),
+            part(PartKind::VIDEO, "", "http://v"),
+        ];
+        let messages = [message("user", &parts, ""), message("user", &[], "")];
+        let body = encoded(&Request { flags: 0, max_tokens: 0, ..request(&messages, "") }).unwrap();
+        assert_eq!(
+            body,
+            concat!(
+                r#"{"messages":[{"role":"user","content":[{"type":"text","text":"See"},"#,
+                r#"{"type":"image_url","image_url":{"url":"data:image/png;base64,AA"}},"#,
+                r#"{"type":"input_audio","input_audio":{"data":"BB","format":"mp3"}},"#,
+                r#"{"type":"video_url","video_url":{"url":"http://v"}}]},{"role":"user","content":""}],"#,
+                r#""model":"m","stream":false}"#
+            )
+        );
+    }
+
+    #[test]
+    fn extra_fields_of_a_message_are_laid_over_it() {
+        let messages = [message("assistant", &[], r#"{"content":null,"tool_calls":[]}"#)];
+        let body = encoded(&request(&messages, "")).unwrap();
+        assert!(body.contains(r#"{"role":"assistant","content":null,"tool_calls":[]}"#), "{body}");
+    }
+
+    #[test]
+    fn what_cannot_be_said_is_refused_in_words() {
+        let odd = [part(PartKind(9), "", "x")];
+        let messages = [message("user", &odd, "")];
+        assert_eq!(encoded(&request(&messages, "")).unwrap_err().kind, ErrorKind::UNSUPPORTED);
+        let silent = [part(PartKind::AUDIO, "", "x")];
+        let messages = [message("user", &silent, "")];
+        assert_eq!(encoded(&request(&messages, "")).unwrap_err().kind, ErrorKind::CONFIG);
+        assert_eq!(encoded(&request(&[], "top_k=1")).unwrap_err().kind, ErrorKind::CONFIG);
+    }
+}

@@ -1,0 +1,191 @@
+//! The fast way to read one event of a stream: a scan for the shape that nearly all events have.
+//!
+//! Nothing is parsed, copied or allocated; what is found is told as spans into the event. Where an event is in the least
+//! unusual the scan declines, and `parse` reads it. What it takes, it reads exactly as that module does.
+//!
+//! It takes an object whose members are plain values, save for `choices` (empty, or with one element) and `usage` (with
+//! OpenAI's own names). It declines tool calls, log probabilities, errors, token lists, vendors' objects, anything twice
+//! and what [`crate::scan`] gives up on.
+//!
+//! Members of no interest that most servers send are named all the same: passing a key that is known takes a third of the
+//! time of finding its end.
+
+use super::Dialect;
+use crate::scan::{Cursor, Text};
+use inferometer_plugin_sdk::types::{Delta, NO_COUNT, Span, delta_flags};
+
+/// Puts what `data` holds into `delta`, which is empty; `None` if it has to be parsed, and then `delta` is spoilt.
+#[inline]
+pub(super) fn scan(dialect: Dialect, data: &[u8], delta: &mut Delta) -> Option<()> {
+    let mut cursor = Cursor::new(data)?;
+    let mut seen = Seen::default();
+    cursor.object(|c| {
+        if c.key(b"\"choices\":") {
+            seen.once(1)?;
+            choices(dialect, c, delta)
+        } else if c.key(b"\"usage\":") {
+            seen.once(2)?;
+            usage(c, delta)
+        } else if c.key(b"\"error\":") {
+            c.require(b"null")
+        } else if c.eat(b"\"object\":\"chat.completion.chunk\"") || c.eat(b"\"object\":\"text_completion\"") {
+            Some(())
+        } else if c.key(b"\"id\":")
+            || c.key(b"\"created\":")
+            || c.key(b"\"model\":")
+            || c.key(b"\"system_fingerprint\":")
+        {
+            c.pass_value()
+        } else {
+            c.pass_member()
+        }
+    })?;
+    // Without choices it may be an error in a shape of the vendor's own.
+    (seen.has(1) && cursor.is_at_end()).then_some(())
+}
+
+/// Which members of an object have come: of those that come twice, parsers take the last.
+#[derive(Default)]
+struct Seen(u32);
+
+impl Seen {
+    #[inline]
+    fn once(&mut self, bit: u32) -> Option<()> {
+        let first = !self.has(bit);
+        self.0 |= bit;
+        first.then_some(())
+    }
+
+    #[inline]
+    fn has(&self, bit: u32) -> bool {
+        self.0 & bit != 0
+    }
+}
+
+#[inline]
+fn choices(dialect: Dialect, c: &mut Cursor<'_>, delta: &mut Delta) -> Option<()> {
+    c.require(b"[")?;
+    c.space();
+    if c.eat(b"]") {
+        return Some(());
+    }
+    let mut seen = Seen::default();
+    c.object(|c| {
+        if c.key(b"\"index\":") {
+            seen.once(1)?;
+            delta.choice = c.count()?;
+            Some(())
+        } else if c.key(b"\"finish_reason\":") {
+            seen.once(2)?;
+            if !c.string_or_null()?.span.is_empty() {
+                delta.flags |= delta_flags::FINISH;
+            }
+            Some(())
+        } else if dialect == Dialect::Chat && c.key(b"\"delta\":") {
+            seen.once(4)?;
+            message(c, delta)
+        } else if dialect == Dialect::Completions && c.key(b"\"text\":") {
+            seen.once(4)?;
+            delta.text = take(c.string_or_null()?, delta);
+            Some(())
+        } else if c.key(b"\"logprobs\":") || c.key(b"\"token_ids\":") || c.key(b"\"stop_reason\":") {
+            c.pass_value()
+        } else {
+            c.pass_member()
+        }
+    })?;
+    c.space();
+    c.require(b"]")
+}
+
+#[inline]
+fn message(c: &mut Cursor<'_>, delta: &mut Delta) -> Option<()> {
+    let mut seen = Seen::default();
+    c.object(|c| {
+        if c.key(b"\"content\":") {
+            seen.once(1)?;
+            delta.text = take(c.string_or_null()?, delta);
+            Some(())
+        } else if c.key(b"\"reasoning_content\":") {
+            seen.once(2)?;
+            reasoning(c, delta)
+        } else if c.key(b"\"reasoning\":") {
+            seen.once(4)?;
+            reasoning(c, delta)
+        } else if c.key(b"\"tool_calls\":") {
+            (c.eat(b"null") || c.eat(b"[]")).then_some(())
+        } else if c.key(b"\"role\":") {
+            c.pass_value()
+        } else {
+            c.pass_member()
+        }
+    })
+}
+
+/// The two names of reasoning: which counts when both hold text is not for the scan to say.
+fn reasoning(c: &mut Cursor<'_>, delta: &mut Delta) -> Option<()> {
+    let text = c.string_or_null()?;
+    if !text.span.is_empty() {
+        delta.reasoning.is_empty().then_some(())?;
+        delta.reasoning = take(text, delta);
+    }
+    Some(())
+}
+
+#[inline]
+fn take(text: Text, delta: &mut Delta) -> Span {
+    if text.escaped {
+        delta.flags |= delta_flags::ESCAPED;
+    }
+    text.span
+}
+
+fn usage(c: &mut Cursor<'_>, delta: &mut Delta) -> Option<()> {
+    if c.eat(b"null") {
+        return Some(());
+    }
+    let mut seen = Seen::default();
+    c.object(|c| {
+        if c.key(b"\"prompt_tokens\":") {
+            seen.once(1)?;
+            delta.prompt_tokens = count_or_null(c)?;
+        } else if c.key(b"\"completion_tokens\":") {
+            seen.once(2)?;
+            delta.completion_tokens = count_or_null(c)?;
+        } else if c.key(b"\"total_tokens\":") {
+            count_or_null(c)?;
+        } else if c.key(b"\"prompt_tokens_details\":") {
+            seen.once(4)?;
+            delta.cached_tokens = detail(c, b"\"cached_tokens\":")?;
+        } else if c.key(b"\"completion_tokens_details\":") {
+            seen.once(8)?;
+            delta.reasoning_tokens = detail(c, b"\"reasoning_tokens\":")?;
+        } else {
+            return None;
+        }
+        Some(())
+    })
+}
+
+/// One count out of an object of counts.
+fn detail<const N: usize>(c: &mut Cursor<'_>, key: &[u8; N]) -> Option<u32> {
+    let mut found = NO_COUNT;
+    if c.eat(b"null") {
+        return Some(found);
+    }
+    let mut seen = Seen::default();
+    c.object(|c| {
+        if c.key(key) {
+            seen.once(1)?;
+            found = count_or_null(c)?;
+            Some(())
+        } else {
+            c.pass_member()
+        }
+    })?;
+    Some(found)
+}
+
+fn count_or_null(c: &mut Cursor<'_>) -> Option<u32> {
+    if c.eat(b"null") { Some(NO_COUNT) } else { c.count() }
+}

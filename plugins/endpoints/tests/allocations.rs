@@ -1,0 +1,37 @@
+//! Reading an ordinary event is on the measured path: it must not allocate.
+
+use inferometer_endpoints::{Chat, Completions};
+use inferometer_plugin_sdk::{
+    RVec,
+    api::Endpoint,
+    types::{Delta, Event},
+};
+
+fn allocations(endpoint: &dyn Endpoint, data: &str) -> u64 {
+    let event = Event { name: "".into(), data: data.as_bytes().into(), index: 0, flags: 0 };
+    let (mut delta, mut scratch) = (Delta::EMPTY, RVec::new());
+    let counted = allocation_counter::measure(|| {
+        endpoint.on_event(&event, &mut delta, &mut scratch).expect("the event is well-formed");
+    });
+    counted.count_total
+}
+
+#[test]
+fn ordinary_events_are_read_without_allocating() {
+    for data in [
+        r#"{"id":"chatcmpl-1","object":"chat.completion.chunk","choices":[{"index":0,"delta":{"content":" the"},"finish_reason":null}]}"#,
+        r#"{"choices":[{"index":0,"delta":{"reasoning_content":"\"so\" é"},"finish_reason":"stop"}],"usage":null}"#,
+        r#"{"choices":[],"usage":{"prompt_tokens":27,"completion_tokens":8,"prompt_tokens_details":{"cached_tokens":0}}}"#,
+        "[DONE]",
+    ] {
+        assert_eq!(allocations(&Chat, data), 0, "{data}");
+    }
+    let text =
+        r#"{"object":"text_completion","choices":[{"text":" the","index":0,"logprobs":null,"finish_reason":null}]}"#;
+    assert_eq!(allocations(&Completions, text), 0);
+}
+
+#[test]
+fn the_counter_counts() {
+    assert_ne!(allocations(&Chat, r#"{"choices":[{"delta":{"tool_calls":[{"function":{"name":"f"}}]}}]}"#), 0);
+}

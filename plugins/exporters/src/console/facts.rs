@@ -1,0 +1,82 @@
+//! The single numbers, and what the run was about.
+
+use super::page::{Page, Tone, table_width};
+use crate::{names, numbers, stats::finite};
+use comfy_table::{Table, presets::NOTHING};
+use inferometer_plugin_sdk::documents::{Component, PhaseReport, Run};
+use serde_json::Value;
+
+/// What was measured, in one line: `mock-model · chat, streaming · http://127.0.0.1:8000`.
+pub(super) fn headline(run: &Run) -> String {
+    let config = &run.input_config;
+    let text = |pointer: &str| config.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
+    let all = |pointer: &str, field: Option<&str>| {
+        let items = config.pointer(pointer).and_then(Value::as_array)?;
+        let item = |item: &Value| field.map_or(Some(item), |field| item.get(field))?.as_str().map(str::to_owned);
+        Some(items.iter().filter_map(item).collect::<Vec<_>>().join(", "))
+    };
+    let streaming = config.pointer("/endpoint/streaming").and_then(Value::as_bool).unwrap_or_default();
+    let endpoint = text("/endpoint/type").map(|kind| if streaming { format!("{kind}, streaming") } else { kind });
+    let parts = [all("/models/items", Some("name")), endpoint, all("/endpoint/urls", None)];
+    let parts = parts.into_iter().flatten().filter(|part| !part.is_empty()).collect::<Vec<_>>();
+    if parts.is_empty() { "Results".into() } else { parts.join(" · ") }
+}
+
+/// The single numbers, side by side.
+pub(super) fn scalars(page: &mut Page, phase: &PhaseReport) {
+    let measured = |tag: &str| finite(phase.metrics.get(tag)?.stats.avg);
+    let rate = |tag: &str, unit: &str| measured(tag).map(|value| format!("{} {unit}", numbers::short(value)));
+    let window = phase.end_ns.checked_sub(phase.start_ns).filter(|_| phase.end_ns != u64::MAX);
+    let seconds = window.map(|ns| ns as f64 / 1e9).or_else(|| measured("benchmark_duration"));
+    let good = measured("good_request_fraction").map(|share| format!(" ({}% good)", numbers::fixed(share * 100.0, 1)));
+
+    let output = rate("output_token_throughput", "tokens/s");
+    let input = rate("input_token_throughput", "tokens/s").filter(|_| output.is_none());
+    let goodput = rate("goodput", "requests/s").map(|rate| rate + good.as_deref().unwrap_or_default());
+    let facts = [
+        ("Output throughput", output),
+        ("Input throughput", input),
+        ("Request throughput", rate("request_throughput", "requests/s")),
+        ("Goodput", goodput),
+        ("Duration", seconds.map(|s| format!("{} s", numbers::short(s)))),
+        ("Effective concurrency", measured("effective_concurrency").map(numbers::short)),
+    ];
+    let facts = facts.into_iter().filter_map(|(name, value)| Some((name, value?))).collect::<Vec<_>>();
+
+    let table = [2, 1].map(|per_line| lay_out(&facts, per_line));
+    let table = if table_width(&table[0]) <= page.width() { &table[0] } else { &table[1] };
+    for line in table.lines() {
+        page.laid_out(Tone::Plain, &line);
+    }
+}
+
+fn lay_out(facts: &[(&str, String)], per_line: usize) -> Table {
+    let mut table = Table::new();
+    table.load_style(NOTHING);
+    for line in facts.chunks(per_line) {
+        table.add_row(line.iter().flat_map(|(name, value)| [*name, value.as_str()]));
+    }
+    for (i, column) in table.column_iter_mut().enumerate() {
+        let left = match i {
+            0 => 0,
+            i if i % 2 == 1 => 2,
+            _ => 6,
+        };
+        column.set_padding((left, 0));
+    }
+    table
+}
+
+/// The files that the exporters of this run write.
+pub(super) fn files(run: &Run) -> Vec<String> {
+    let at_work = |name: &str| {
+        run.components.iter().any(|Component { kind, name: n, .. }| kind.as_str() == "exporter" && n == name)
+    };
+    let files = [
+        ("json", Some(names::json(&run.export))),
+        ("csv", Some(names::csv(&run.export))),
+        ("records", run.export.records.then(|| names::records(&run.export))),
+        ("inputs", Some(names::INPUTS.to_owned())),
+    ];
+    files.into_iter().filter(|(exporter, _)| at_work(exporter)).filter_map(|(_, file)| file).collect()
+}

@@ -1,0 +1,184 @@
+//! What the user sees, as whole pages.
+//!
+//! The pages are in `tests/data/console-*.txt`. After a wanted change, write them anew with
+//! `INFEROMETER_WRITE_GOLDEN=1 cargo test -p inferometer-exporters`, and read the difference.
+
+use super::*;
+use crate::fixture::{Disk, failed_report, sample_report, warmed_report};
+use inferometer_plugin_sdk::documents::{LoadReport, Terminal, Verdict};
+
+fn show(mut report: Report, width: u16, color: bool) -> String {
+    report.run.terminal = Terminal { width, color };
+    let mut disk = Disk::default();
+    Console.finish(&report, &mut disk).unwrap();
+    assert!(disk.files.is_empty(), "the console writes no file");
+    disk.shown
+}
+
+fn assert_golden(name: &str, shown: &str) {
+    let path = format!("{}/tests/data/console-{name}.txt", env!("CARGO_MANIFEST_DIR"));
+    if std::env::var_os("INFEROMETER_WRITE_GOLDEN").is_some() {
+        std::fs::write(&path, shown).unwrap();
+    }
+    assert_eq!(shown, std::fs::read_to_string(&path).unwrap(), "see the head of this test for how to renew {path}");
+}
+
+/// A busy open-loop run with everything that can be shown.
+fn eventful_report() -> Report {
+    let mut report = warmed_report();
+    report.phases[0].outcomes = Outcomes { total: 4, ok: 3, error: 1, ..Outcomes::default() };
+    let phase = report.phases.last_mut().unwrap();
+    phase.outcomes = Outcomes { total: 12_000, ok: 11_900, error: 57, cancelled: 16, dropped: 27 };
+    phase.load = LoadReport {
+        strategy: "poisson".into(),
+        asked: "60.0 requests/s, Poisson".into(),
+        achieved: "52.1 requests/s".into(),
+        asked_rate: Some(60.0),
+        achieved_rate: Some(52.1),
+        in_flight: Some(3.8),
+        lag_p50_ms: Some(0.043),
+        lag_p99_ms: Some(3_012.4),
+    };
+    let group =
+        |code, kind: &str, message: &str, count| ErrorGroup { code, kind: kind.into(), message: message.into(), count };
+    phase.errors = vec![
+        group(
+            Some(503),
+            "http_status",
+            "{\"error\": {\"message\": \"The engine is overloaded, please try again in a few seconds.\", \"type\": \"overloaded_error\", \"code\": 503}}",
+            54,
+        ),
+        group(None, "truncated", "the stream ended after 12 events without its terminator", 3),
+    ];
+    let reasoning = serde_json::json!(
+        {"avg": 1250.4, "min": 310.2, "p50": 1190.6, "p90": 2034.1, "p99": 2560.9, "max": 2711.0, "std": 412.3}
+    );
+    phase.metrics.get_mut("time_to_first_output_token").unwrap().stats = serde_json::from_value(reasoning).unwrap();
+    report.notes = vec!["The server reports 16.0 output tokens a request where the tokenizer counts 20.0; the server's numbers are used.".into()];
+    report.verdict = Verdict {
+        state: "degraded".into(),
+        reasons: vec!["86.8% of the asked rate was achieved".into(), "the schedule was up to 3.0 s late".into()],
+    };
+    report
+}
+
+/// A run that cannot have token latencies.
+fn embeddings_report() -> Report {
+    let mut report = sample_report();
+    report.run.input_config["endpoint"] = serde_json::json!({"type": "embeddings", "urls": ["http://127.0.0.1:18100"]});
+    let kept = [
+        "request_latency",
+        "input_sequence_length",
+        "input_token_throughput",
+        "request_throughput",
+        "effective_concurrency",
+    ];
+    report.phases[0].metrics.retain(|tag, _| kept.contains(&tag.as_str()));
+    report
+}
+
+#[test]
+fn the_pages_are_as_they_were_agreed_upon() {
+    for width in [80, 120] {
+        assert_golden(&format!("{width}"), &show(sample_report(), width, false));
+        assert_golden(&format!("eventful-{width}"), &show(eventful_report(), width, false));
+        assert_golden(&format!("embeddings-{width}"), &show(embeddings_report(), width, false));
+        assert_golden(&format!("failed-{width}"), &show(failed_report(), width, false));
+    }
+    assert_golden("eventful-color", &show(eventful_report(), 100, true));
+}
+
+#[test]
+fn no_line_is_wider_than_the_terminal_down_to_60_columns() {
+    for width in [60, 72, 80, 100, 120, 400] {
+        for report in [sample_report(), eventful_report(), embeddings_report(), failed_report()] {
+            for line in show(report, width, false).lines() {
+                assert!(line.chars().count() <= usize::from(width), "{width}: {line:?}");
+                assert_eq!(line, line.trim_end());
+            }
+        }
+    }
+}
+
+#[test]
+fn what_was_not_measured_is_left_out() {
+    let page = show(embeddings_report(), 100, false);
+    for absent in ["First Token", "Inter Token", "Output", "0.00", "NaN", "Chunk gap", "Errors", "Notes", "Goodput"] {
+        assert!(!page.contains(absent), "{absent} in\n{page}");
+    }
+    let mut report = sample_report();
+    let metrics = &mut report.phases[0].metrics;
+    metrics.get_mut("request_latency").unwrap().stats.p99 = Some(f64::NAN);
+    metrics.get_mut("output_token_throughput").unwrap().stats.avg = Some(f64::INFINITY);
+    let page = show(report, 100, false);
+    assert!(!page.contains("NaN") && !page.contains("inf") && !page.contains("Output throughput"), "{page}");
+}
+
+#[test]
+fn a_run_without_a_result_begins_with_its_cause() {
+    let page = show(failed_report(), 80, false);
+    let place = |text: &str| page.find(text).unwrap_or_else(|| panic!("{text} is not in\n{page}"));
+    assert!(place("No request succeeded") < place("150 × http_status 404") && place("404") < place("Asked"));
+
+    let mut in_warmup = failed_report();
+    in_warmup.phases[0].kind = "warmup".into();
+    let page = show(in_warmup, 80, false);
+    assert!(page.contains("ended in its warm-up") && page.contains("connection refused"), "{page}");
+
+    assert!(show(Report::default(), 80, false).contains("before its first request"));
+}
+
+#[test]
+fn outcomes_add_up_in_words() {
+    assert_eq!(
+        sum(&Outcomes { total: 20_000, ok: 19_998, error: 1, cancelled: 1, dropped: 0 }),
+        "20,000 requests = 19,998 ok + 1 error + 1 cancelled + 0 dropped"
+    );
+    assert!(sum(&Outcomes { total: 1, ok: 1, ..Outcomes::default() }).starts_with("1 request = "));
+}
+
+#[test]
+fn nothing_a_server_says_can_command_the_terminal_or_flood_it() {
+    let hostile = format!("\u{1b}]0;owned\u{7}\u{1b}[2J\r\n{}", "日本語 \"long\" ".repeat(100_000));
+    let mut report = failed_report();
+    report.phases[0].errors[0].message = hostile.clone();
+    report.phases[0].errors[0].kind = hostile.clone();
+    report.phases[0].load.asked = hostile.clone();
+    report.run.input_config["models"]["items"][0]["name"] = hostile.clone().into();
+    report.run.export.folder = hostile.clone();
+    report.notes = vec![hostile.clone()];
+    report.incomplete_reason = Some(hostile.clone());
+    report.verdict = Verdict { state: hostile.clone(), reasons: vec![hostile] };
+    for color in [false, true] {
+        let page = show(report.clone(), 80, color);
+        assert!(page.len() < 20_000, "{} bytes", page.len());
+        let mut plain = page;
+        for code in ["\u{1b}[0m", "\u{1b}[1m", "\u{1b}[2m", "\u{1b}[31m", "\u{1b}[32m", "\u{1b}[33m"] {
+            plain = if color { plain.replace(code, "") } else { plain };
+        }
+        assert!(plain.chars().all(|c| c == '\n' || !c.is_control()), "{plain}");
+    }
+}
+
+#[test]
+fn colours_come_only_where_they_are_welcome_and_say_what_the_words_say() {
+    assert!(!show(eventful_report(), 80, false).contains('\u{1b}'));
+    let verdict = |state: &str| {
+        let mut report = sample_report();
+        report.verdict.state = state.into();
+        show(report, 80, true).lines().find(|line| line.contains("Verdict")).unwrap().to_owned()
+    };
+    assert!(verdict("valid").contains("\u{1b}[32mvalid\u{1b}[0m"));
+    assert!(verdict("degraded").contains("\u{1b}[33mdegraded\u{1b}[0m"));
+    assert!(verdict("invalid").contains("\u{1b}[31minvalid\u{1b}[0m"));
+}
+
+#[test]
+fn many_kinds_of_errors_are_summed_up() {
+    let mut report = failed_report();
+    let group = |i: u64| ErrorGroup { code: None, kind: format!("kind{i}"), message: "m".into(), count: i };
+    report.phases[0].errors = (1..=9).map(group).collect();
+    let page = show(report, 80, false);
+    assert!(page.contains("Errors    9 × kind9: m") && page.contains("5 × kind5") && !page.contains("kind4"), "{page}");
+    assert!(page.contains("and 4 more kinds (10 requests): see profile_export_aiperf.json"), "{page}");
+}
