@@ -1,6 +1,6 @@
 //! `demo`: a benchmark of the built-in mock server.
 
-use crate::{Ended, Failure, args::DemoArgs, profile};
+use crate::{Ended, Failure, args::DemoArgs, profile, terminal::say};
 use inferometer_host::Registry;
 use inferometer_mock::{MockConfig, MockServer};
 use inferometer_model::{ExitCode, config::RawConfig, file::PluginSettings, resolve::resolve, values::Count};
@@ -11,7 +11,10 @@ pub(crate) fn run(args: &DemoArgs) -> Ended {
     let (ttft, itl) = (pace.ttft_ms, pace.itl_ms);
     let model = pace.models.first().cloned().unwrap_or_default();
     let mock = MockServer::start(pace).map_err(|error| Failure::new(ExitCode::Internal, error))?;
-    println!("A mock server at {} answers after {ttft} ms and then every {itl} ms, give or take 10 %:\n", mock.url());
+    say(format_args!(
+        "A mock server at {} answers after {ttft} ms and then every {itl} ms, give or take 10 %:\n",
+        mock.url()
+    ));
     let settings = RawConfig {
         model: vec![model],
         url: vec![mock.url()],
@@ -29,8 +32,8 @@ pub(crate) fn run(args: &DemoArgs) -> Ended {
     let plan = resolve(&settings, &PluginSettings::default(), 1).map_err(Failure::usage)?;
     let code = profile::measure(plan, &Registry::builtin(), None)?;
     mock.stop().map_err(|error| Failure::new(ExitCode::Internal, error))?;
-    println!(
-        "\nNow your own server:\n  inferometer profile --model NAME --url http://HOST:PORT --streaming --concurrency 16"
+    say(
+        "\nNow your own server:\n  inferometer profile --model NAME --url http://HOST:PORT --streaming --concurrency 16",
     );
     Ok(code)
 }

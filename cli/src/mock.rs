@@ -1,6 +1,6 @@
 //! `mock`: the mock server, until it is interrupted.
 
-use crate::{Ended, Failure};
+use crate::{Ended, Failure, terminal::say};
 use inferometer_mock::{MockConfig, MockServer};
 use inferometer_model::ExitCode;
 use std::sync::mpsc::channel;
@@ -15,7 +15,7 @@ pub(crate) fn run(config: MockConfig) -> Ended {
     .map_err(|error| Failure::new(ExitCode::Internal, error))?;
     let models = config.models.join(", ");
     let mock = MockServer::start(config).map_err(Failure::usage)?;
-    println!("serving {models} at {}; Ctrl-C ends it", mock.url());
+    say(format_args!("serving {models} at {}; Ctrl-C ends it", mock.url()));
     // The sender lives as long as the handler: for ever.
     let _ = interrupted.recv();
     mock.stop().map_err(|error| Failure::new(ExitCode::Internal, error))?;

@@ -1,6 +1,12 @@
 //! `profile`: settings → plan → run → files, and what the user reads at the end.
 
-use crate::{Ended, Failure, args::ProfileArgs, command_line, dry_run, progress::Progress, terminal::stdout_terminal};
+use crate::{
+    Ended, Failure,
+    args::ProfileArgs,
+    command_line, dry_run,
+    progress::Progress,
+    terminal::{say, stdout_terminal},
+};
 use inferometer_engine::{Control, Invocation, Prepared};
 use inferometer_host::{Discovery, Registry};
 use inferometer_model::{
@@ -11,7 +17,6 @@ use inferometer_model::{
     resolve::resolve,
 };
 use std::{
-    io::Write as _,
     path::PathBuf,
     sync::atomic::{AtomicBool, Ordering::SeqCst},
     time::{SystemTime, UNIX_EPOCH},
@@ -41,8 +46,7 @@ pub(crate) fn measure(plan: Plan, registry: &Registry, ui: Option<Ui>) -> Ended 
     drop(progress);
     let (finished, exporters) = ran?;
     let exported = exporters.export(&finished);
-    // A closed pipe (`| head`) is the reader's choice, and the files are written.
-    let _ = writeln!(std::io::stdout(), "{}", exported.shown.trim_end());
+    say(exported.shown.trim_end());
     for failure in &exported.failed {
         eprintln!("warning: {failure}");
     }
@@ -63,12 +67,14 @@ fn registry(settings: &RawConfig, plugins: &PluginSettings) -> Result<Registry, 
     Ok(registry)
 }
 
-/// The first Ctrl-C ends the run with what there is; the second ends the program.
+/// The first Ctrl-C ends the run with what there is; the second ends the program. Before the load there is nothing yet,
+/// so the first ends the program.
 fn listen_for_interrupts(control: &Control) {
     static INTERRUPTED: AtomicBool = AtomicBool::new(false);
     let control = control.clone();
     let listening = ctrlc::set_handler(move || {
-        if INTERRUPTED.swap(true, SeqCst) {
+        let nothing_sent = control.snapshot().phase == 0;
+        if INTERRUPTED.swap(true, SeqCst) || nothing_sent {
             std::process::exit(i32::from(ExitCode::Interrupted as u8));
         }
         eprintln!("\nstopping; results of what was sent follow (once more: out at once)");

@@ -1,7 +1,10 @@
 //! The terminal the user looks at.
 
 use inferometer_abi::documents::Terminal;
-use std::io::{IsTerminal as _, stdout};
+use std::{
+    fmt::Display,
+    io::{IsTerminal as _, Write as _, stdout},
+};
 
 /// Width and colour of standard output; 100 columns and no colour where it is not a terminal.
 pub(crate) fn stdout_terminal() -> Terminal {
@@ -13,4 +16,9 @@ pub(crate) fn stdout_terminal() -> Terminal {
         width: if width == 0 { Terminal::default().width } else { width },
         color: std::env::var_os("NO_COLOR").is_none_or(|set| set.is_empty()),
     }
+}
+
+/// Prints a line to standard output. A reader that has gone, as `head` does, has read what it wanted.
+pub(crate) fn say(line: impl Display) {
+    let _ = writeln!(stdout(), "{line}");
 }

@@ -28,21 +28,38 @@
 //! inferometer_plugin_sdk::timing! { name: "once", summary: "Sends one request and ends.", component: Once }
 //! ```
 //!
+//! The macro's texts stand in the library's manifest, which is JSON, as they stand in the source. So they are plain
+//! strings on one line; what JSON would read otherwise does not compile:
+//!
+//! ```compile_fail
+//! # use inferometer_plugin_sdk::{Component, NoOptions, api::TimingStrategy, types::*};
+//! # struct Once;
+//! # impl Component for Once {
+//! #     type Options = NoOptions;
+//! #     fn create(_: NoOptions) -> Result<Self> { Ok(Self) }
+//! # }
+//! # impl TimingStrategy for Once {
+//! #     fn start(&mut self, _: &PhaseSpec, _: &dyn inferometer_plugin_sdk::api::Timetable) -> Result<()> { Ok(()) }
+//! #     fn next(&mut self, _: u64, _: &Load) -> Result<Step> { Ok(Step::END) }
+//! # }
+//! inferometer_plugin_sdk::timing! { name: "once", summary: r"Sends one request and ends.", component: Once }
+//! ```
+//!
 //! A library of its own (`crate-type = ["cdylib"]`) ends with [`export_plugin!`]; the program's built-ins are registered
 //! by the same macros and need nothing further.
 
 mod register;
 
-pub use inferometer_abi::{RSlice, RStr, RString, RVec, api, documents, types};
+pub use inferometer_abi::{RSlice, RStr, RString, RVec, api, documents, random, types};
 pub use register::{Component, NoOptions};
 pub use serde;
 
 /// What the macros expand to. Not for authors.
 #[doc(hidden)]
 pub mod __private {
-    pub use crate::register::make;
+    pub use crate::register::{is_json_integer, is_json_string, make};
     pub use inferometer_abi::{
-        __export_header, __manifest_line, inventory,
+        __export_header, __interface_version, __manifest_line, inventory,
         registration::{Factory, Registration},
     };
 }

@@ -28,18 +28,93 @@ pub fn make<C: Component>(options_json: &str) -> Result<C> {
     C::create(options)
 }
 
+/// Whether a literal, as it stands in the source, is a string in JSON as well as in Rust.
+#[doc(hidden)]
+pub const fn is_json_string(source: &str) -> bool {
+    let [b'"', text @ .., b'"'] = source.as_bytes() else { return false };
+    let mut at = 0;
+    while at < text.len() {
+        match text[at] {
+            // The escapes that the two languages share.
+            b'\\' => {
+                if at + 1 == text.len() || !matches!(text[at + 1], b'"' | b'\\' | b'n' | b'r' | b't') {
+                    return false;
+                }
+                at += 2;
+            }
+            b'"' | 0..0x20 => return false,
+            _ => at += 1,
+        }
+    }
+    true
+}
+
+/// Whether a literal, as it stands in the source, is a whole number in JSON as well as in Rust.
+#[doc(hidden)]
+pub const fn is_json_integer(source: &str) -> bool {
+    let digits = match source.as_bytes() {
+        [b'-', digits @ ..] => digits,
+        digits => digits,
+    };
+    let mut at = 0;
+    while at < digits.len() {
+        if !digits[at].is_ascii_digit() {
+            return false;
+        }
+        at += 1;
+    }
+    // JSON's -0 is no whole number, and a further digit never follows a leading 0.
+    at > 0 && (digits[0] != b'0' || source.len() == 1)
+}
+
+/// A component's line of the manifest. Literals go into it as they stand in the source, because a macro cannot rewrite
+/// them.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __manifest_text {
+    ($kind:literal, $name:literal, $summary:literal, $priority:expr, $panic:literal) => {
+        concat!(
+            r#"{"interface":""#,
+            $crate::__private::__interface_version!(),
+            r#"","kind":""#,
+            $kind,
+            r#"","name":"#,
+            stringify!($name),
+            r#","summary":"#,
+            stringify!($summary),
+            r#","priority":"#,
+            stringify!($priority),
+            r#","panic":""#,
+            $panic,
+            r#"","package":""#,
+            env!("CARGO_PKG_NAME"),
+            r#"","version":""#,
+            env!("CARGO_PKG_VERSION"),
+            "\"}\n"
+        )
+    };
+}
+
 /// Places a component's line of the manifest.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __manifest {
     ($kind:literal, $name:literal, $summary:literal, $priority:expr, $panic:literal) => {
+        const _: () = {
+            use $crate::__private::{is_json_integer, is_json_string};
+            assert!(is_json_string(stringify!($name)), "the name of a component is a plain string such as \"acme\"");
+            assert!(
+                is_json_string(stringify!($summary)),
+                "the summary of a component is a plain string on one line: no raw string, no line break, and no escapes \
+                 but \\n, \\r, \\t, \\\" and \\\\; write other characters as they are"
+            );
+            assert!(
+                is_json_integer(stringify!($priority)),
+                "the priority of a component is a plain whole number such as 10 or -3"
+            );
+        };
         $crate::__private::__manifest_line! {
-            concat!(
-                r#"{"interface":"1.0","kind":""#, $kind, r#"","name":"#, stringify!($name),
-                r#","summary":"#, stringify!($summary), r#","priority":"#, stringify!($priority),
-                r#","panic":""#, $panic,
-                r#"","package":""#, env!("CARGO_PKG_NAME"), r#"","version":""#, env!("CARGO_PKG_VERSION"), "\"}\n"
-            )
+            $crate::__manifest_text!($kind, $name, $summary, $priority, $panic)
         }
     };
 }
@@ -115,4 +190,61 @@ macro_rules! export_plugin {
     () => {
         $crate::__private::__export_header!();
     };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use inferometer_abi::INTERFACE_VERSION;
+
+    const LINE: &str = crate::__manifest_text!("endpoint", "acme", "Says \"hé\",\tonce.", -3, "unwind");
+
+    #[test]
+    fn a_line_of_the_manifest_says_what_was_registered_and_for_which_interface() {
+        assert!(LINE.ends_with('\n'));
+        let line: serde_json::Value = serde_json::from_str(LINE).unwrap();
+        assert_eq!(
+            line,
+            serde_json::json!({
+                "interface": INTERFACE_VERSION, "kind": "endpoint", "name": "acme", "summary": "Says \"hé\",\tonce.",
+                "priority": -3, "panic": "unwind",
+                "package": env!("CARGO_PKG_NAME"), "version": env!("CARGO_PKG_VERSION"),
+            })
+        );
+    }
+
+    #[test]
+    fn literals_that_json_reads_otherwise_are_told_from_those_it_reads_alike() {
+        for source in
+            [stringify!(""), stringify!("Plain, with 'quotes', {braces} and é."), stringify!("\n\r\t\"\\"), r#""a \\""#]
+        {
+            assert!(is_json_string(source), "{source}");
+            assert!(serde_json::from_str::<String>(source).is_ok(), "{source}");
+        }
+        for source in [
+            stringify!(r"raw"),
+            stringify!(r#"raw"#),
+            stringify!("\u{e9}"),
+            stringify!("\x41"),
+            stringify!("\0"),
+            stringify!("\'"),
+            stringify!(b"bytes"),
+            "\"two\nlines\"",
+            "\"joined \\\n lines\"",
+            "\"",
+            "7",
+        ] {
+            assert!(!is_json_string(source), "{source}");
+        }
+    }
+
+    #[test]
+    fn numbers_that_json_reads_otherwise_are_told_from_those_it_reads_alike() {
+        for source in ["0", "7", "-3", "1200"] {
+            assert!(is_json_integer(source) && serde_json::from_str::<i32>(source).is_ok(), "{source}");
+        }
+        for source in ["", "-", "-0", "1_000", "0x10", "07", "1i32", "+1", "1.0"] {
+            assert!(!is_json_integer(source), "{source}");
+        }
+    }
 }

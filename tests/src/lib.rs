@@ -1,10 +1,12 @@
-//! What whole-program tests stand on: the program itself, its plugins, and real servers to point it at.
+//! What whole-program tests stand on: the program itself, its plugins, and servers to point it at.
 //!
 //! The tests lie in `tests/`. They run the built program as a user would and read what it leaves behind; what one crate
 //! promises by itself is tested beside that crate.
 
 pub mod binary;
+pub mod mock;
 pub mod peers;
+pub mod results;
 pub mod run;
 
 mod ports;

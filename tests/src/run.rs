@@ -2,7 +2,7 @@
 //!
 //! Nothing of the developer's own settings reaches it. A program that hangs is killed and fails its test.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -32,6 +32,8 @@ pub struct Program {
     command: Command,
     folder: TempDir,
     limit: Duration,
+    /// Standard output is a pipe that nobody reads.
+    unread: bool,
 }
 
 impl Program {
@@ -62,12 +64,12 @@ impl Program {
             .env("XDG_DATA_HOME", folder.path().join("data"))
             .env("XDG_CONFIG_HOME", folder.path().join("config"))
             .env("XDG_CACHE_HOME", folder.path().join("cache"));
-        let ours =
-            std::env::vars_os().map(|(name, _)| name).filter(|name| name.to_string_lossy().starts_with("INFEROMETER_"));
-        for name in ours.chain(["RUST_LOG".into(), "RUST_BACKTRACE".into()]) {
+        // What the program and its tokenizers read.
+        let read = |name: &OsString| ["INFEROMETER_", "HF_", "RUST_"].iter().any(|start| starts_with(name, start));
+        for name in std::env::vars_os().map(|(name, _)| name).filter(read) {
             command.env_remove(name);
         }
-        Self { command, folder, limit: LIMIT }
+        Self { command, folder, limit: LIMIT, unread: false }
     }
 
     /// Adds one argument.
@@ -91,6 +93,13 @@ impl Program {
         self
     }
 
+    /// Gives it a standard output that is closed at the other end, as `head` leaves it.
+    #[must_use]
+    pub fn unread(mut self) -> Self {
+        self.unread = true;
+        self
+    }
+
     /// Writes a file into the folder that it runs in, for arguments to name.
     ///
     /// # Panics
@@ -100,6 +109,12 @@ impl Program {
         let path = self.folder.path().join(name);
         fs::write(&path, content).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         self
+    }
+
+    /// The folder that it runs in, for what a test makes there beforehand.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     /// Runs it to its end.
@@ -119,10 +134,17 @@ impl Program {
     pub fn start(mut self) -> Running {
         // Files, not pipes: a program that prints much is never held up by a test that does not read.
         let file = |name| File::create(self.folder.path().join(name)).expect("the folder is ours");
+        let kept = file(STDOUT);
+        let stdout = if self.unread {
+            let (_, writer) = std::io::pipe().expect("a pipe can be made");
+            Stdio::from(writer)
+        } else {
+            Stdio::from(kept)
+        };
         let child = self
             .command
             .stdin(Stdio::null())
-            .stdout(file(STDOUT))
+            .stdout(stdout)
             .stderr(file(STDERR))
             .spawn()
             .unwrap_or_else(|error| panic!("{:?}: {error}", self.command));
@@ -187,7 +209,19 @@ impl Running {
     /// # Panics
     /// If the program has ended.
     pub fn interrupt(&self) {
-        kill_process(Pid::from_child(&self.child), Signal::INT).expect("the program is running");
+        self.send(Signal::INT);
+    }
+
+    /// Sends what ends a program that runs as a service or in a container.
+    ///
+    /// # Panics
+    /// If the program has ended.
+    pub fn terminate(&self) {
+        self.send(Signal::TERM);
+    }
+
+    fn send(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).expect("the program is running");
     }
 
     /// Waits for its end.
@@ -264,6 +298,12 @@ impl Outcome {
         self
     }
 
+    /// The folder that it ran in.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
     /// The folder of its results, or a file in it.
     #[must_use]
     pub fn artifact(&self, name: &str) -> PathBuf {
@@ -312,6 +352,10 @@ impl Outcome {
         names.sort();
         names
     }
+}
+
+fn starts_with(name: &OsStr, start: &str) -> bool {
+    name.to_string_lossy().starts_with(start)
 }
 
 fn parse(name: &str, text: &str) -> Value {

@@ -16,7 +16,8 @@ use abi_stable::std_types::RVec;
 ///
 /// One object serves all workers at once.
 pub trait Endpoint: Send + Sync + 'static {
-    /// What this endpoint is able to do, and where it lives on the server.
+    /// What this endpoint is able to do, and where it lives on the server. The same at every call: for a library the
+    /// host asks once, when the endpoint is made.
     fn info(&self) -> EndpointInfo;
 
     /// Writes the first exchange of `request` into `out`.

@@ -6,7 +6,7 @@ use inferometer_abi::{
     documents::Report,
     types::{Outcome, Record, Result},
 };
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Records handed over at a time.
 const BATCH: usize = 1_024;
@@ -20,18 +20,30 @@ pub struct Exported {
     pub failed: Vec<String>,
 }
 
-/// Hands `finished` to each exporter.
-pub(crate) fn export(finished: &Finished, exporters: Vec<(String, Box<dyn Exporter>)>, folder: &Path) -> Exported {
-    let mut exported = Exported::default();
-    let order = finished.order();
-    for (name, mut exporter) in exporters {
-        let mut output = FolderOutput::new(folder);
-        match write(finished, &order, &mut *exporter, &mut output) {
-            Ok(()) => exported.shown.push_str(&output.shown),
-            Err(error) => exported.failed.push(format!("exporter '{name}': {error}")),
-        }
+/// The exporters of a run, waiting for it to be finished.
+pub struct Exporters {
+    exporters: Vec<(String, Box<dyn Exporter>)>,
+    folder: PathBuf,
+}
+
+impl Exporters {
+    pub(crate) fn new(exporters: Vec<(String, Box<dyn Exporter>)>, folder: &Path) -> Self {
+        Self { exporters, folder: folder.to_owned() }
     }
-    exported
+
+    /// Hands `finished` to each of them.
+    pub fn export(self, finished: &Finished) -> Exported {
+        let mut exported = Exported::default();
+        let order = finished.order();
+        for (name, mut exporter) in self.exporters {
+            let mut output = FolderOutput::new(&self.folder);
+            match write(finished, &order, &mut *exporter, &mut output) {
+                Ok(()) => exported.shown.push_str(&output.shown),
+                Err(error) => exported.failed.push(format!("exporter '{name}': {error}")),
+            }
+        }
+        exported
+    }
 }
 
 fn write(

@@ -4,6 +4,7 @@ use crate::{EngineError, control::Control, pool::Pool};
 use inferometer_abi::{
     api::Endpoint,
     documents::EndpointInfo,
+    random::mix,
     types::{ABSENT_NS, Outgoing},
 };
 use inferometer_load::{Budget, Sampler};
@@ -210,14 +211,6 @@ fn look_up(url: &Url) -> Result<Destination, EngineError> {
         return Err(dns("none was returned".to_owned()));
     }
     Ok(Destination { authority, addresses })
-}
-
-/// The finalizer of splitmix64.
-fn mix(mut z: u64) -> u64 {
-    z = z.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
 }
 
 #[cfg(test)]

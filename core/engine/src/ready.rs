@@ -52,17 +52,7 @@ impl Probe {
     fn inference(plan: &Plan, url: &Url, endpoint: &dyn Endpoint) -> Result<Self, EngineError> {
         let (parts, model) = ([Part::text("Hello")], plan.models.first().map_or("", String::as_str));
         let messages = [Message { role: "user".into(), parts: (&parts[..]).into(), extra_json: "".into() }];
-        let request = Request {
-            model: model.into(),
-            messages: (&messages[..]).into(),
-            extra_json: "".into(),
-            raw_body: (&[][..]).into(),
-            max_tokens: 1,
-            turn: 0,
-            flags: 0,
-            pad: 0,
-            reserved: [0; 6],
-        };
+        let request = Request { max_tokens: 1, ..Request::new(model, &messages) };
         let mut outgoing = Outgoing::default();
         endpoint.encode(&request, &mut outgoing).map_err(EngineError::component(&plan.server.endpoint))?;
         let path = plan.server.path.clone().unwrap_or_else(|| endpoint.info().path);

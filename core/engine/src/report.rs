@@ -213,7 +213,8 @@ fn verdict(report: &Report, busy: f64) -> Verdict {
     if let (Some(_), Some(lag)) = (phase.load.asked_rate, phase.load.lag_p99_ms)
         && lag > LAG_LIMIT_MS
     {
-        reasons.push(format!("requests were sent up to {lag:.1} ms behind schedule (p99)"));
+        let late = if lag < 1e3 { format!("{lag:.1} ms") } else { format!("{:.1} s", lag / 1e3) };
+        reasons.push(format!("requests were sent up to {late} behind schedule (p99)"));
     }
     if phase.outcomes.dropped > 0 {
         reasons.push(format!("{} arrivals were never sent", phase.outcomes.dropped));

@@ -137,8 +137,8 @@ pub enum HostError {
         /// What it says.
         reason: Error,
     },
-    /// A component's constructor panicked.
-    #[error("{kind} '{name}' ({origin}) has a defect: its constructor {reason}; tell its author, or use another")]
+    /// A component panicked as it was made: in its constructor, or when an endpoint described itself.
+    #[error("{kind} '{name}' ({origin}) has a defect: while it was made, it {reason}; tell its author, or use another")]
     Panicked {
         /// Its kind.
         kind: Kind,

@@ -12,7 +12,7 @@ use inferometer_abi::{
     api::{DatasetLoader, Endpoint, Exporter, TelemetryCollector, TimingStrategy},
     types::Result as AbiResult,
     wire::{
-        foreign::Foreign,
+        foreign,
         module::{AbiHeaderRef, HostApi_Ref, PluginModule_Ref, SYMBOL},
     },
 };
@@ -89,20 +89,20 @@ fn agree(path: &Path, module: PluginModule_Ref, declared: &[Declared]) -> Result
 }
 
 macro_rules! constructors {
-    ($($function:ident $object:ident;)*) => {
+    ($($function:ident $object:ident $with:ident;)*) => {
         impl Library {$(
             pub(crate) fn $function(&self, name: &str, options_json: &str) -> AbiResult<Box<dyn $object>> {
                 let made: AbiResult<_> = self.module.$function()(name.into(), options_json.into()).into();
-                made.map(|object| Box::new(Foreign(object)) as _)
+                made.$with(foreign::$function)
             }
         )*}
     };
 }
 
 constructors! {
-    endpoint Endpoint;
-    timing TimingStrategy;
-    exporter Exporter;
-    collector TelemetryCollector;
-    dataset DatasetLoader;
+    endpoint Endpoint and_then;
+    timing TimingStrategy map;
+    exporter Exporter map;
+    collector TelemetryCollector map;
+    dataset DatasetLoader map;
 }

@@ -5,6 +5,7 @@
 
 use crate::{error::Refusal, names};
 use inferometer_abi::{
+    INTERFACE_VERSION,
     registration::Kind,
     wire::{
         manifest::{SECTION, SECTION_MACHO},
@@ -17,9 +18,6 @@ use object::{
 };
 use serde::Deserialize;
 use std::{collections::BTreeSet, fs, path::Path};
-
-/// Major version of the interface this program speaks.
-const INTERFACE: &str = "1";
 
 /// The most bytes a manifest may have; the largest that makes sense has a few thousand.
 const LONGEST: u64 = 1 << 20;
@@ -151,8 +149,9 @@ fn parse(section: &[u8]) -> Result<Vec<Declared>, Refusal> {
     let (mut declared, mut seen) = (Vec::new(), BTreeSet::new());
     for line in section.split(|byte| matches!(byte, b'\n' | 0)).filter(|line| !line.is_empty()) {
         let Versioned { interface } = serde_json::from_slice(line).map_err(|e| bad(e.to_string()))?;
-        if interface.split('.').next() != Some(INTERFACE) {
-            return Err(Refusal::WrongInterface { theirs: interface, ours: format!("{INTERFACE}.x") });
+        if major(&interface) != major(INTERFACE_VERSION) {
+            let ours = format!("{}.x", major(INTERFACE_VERSION));
+            return Err(Refusal::WrongInterface { theirs: interface, ours });
         }
         let line: Line = serde_json::from_slice(line).map_err(|e| bad(e.to_string()))?;
         if line.panic != "unwind" {
@@ -177,6 +176,10 @@ fn parse(section: &[u8]) -> Result<Vec<Declared>, Refusal> {
     }
     declared.sort_by(|a, b| (a.kind, &a.name).cmp(&(b.kind, &b.name)));
     Ok(declared)
+}
+
+fn major(version: &str) -> &str {
+    version.split_once('.').map_or(version, |(major, _)| major)
 }
 
 /// The kind that `name` stands for, if this program knows it.

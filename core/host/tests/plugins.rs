@@ -1,7 +1,7 @@
 //! Real plugin libraries: found in a folder, read without running them, opened, used over the wire, and refused.
 
 use inferometer_abi::{
-    RSlice, RStr, RVec,
+    RStr, RVec,
     api::{Timetable, TimingStrategy},
     registration::Kind,
     types::{
@@ -146,6 +146,17 @@ fn a_constructor_that_panics_is_an_error_with_its_text_and_the_library_stays_of_
 }
 
 #[test]
+fn an_endpoint_that_panics_when_it_is_asked_what_it_can_do_is_an_error_before_the_run() {
+    let (_dir, discovery) = folder("libsilent.so", |_| {});
+    let registry = Registry::discover(&discovery).expect("nothing is explicit");
+    let text = error(registry.endpoint("silent", "")).to_string();
+    assert!(
+        text.contains("endpoint 'silent' (") && text.contains("it panicked: no comment; tell its author"),
+        "{text}"
+    );
+}
+
+#[test]
 fn a_truncated_library_is_passed_over_and_an_error_when_named() {
     for part in [2, 3, 50] {
         let (dir, mut discovery) = folder("libcut.so", |bytes| bytes.truncate(bytes.len() - bytes.len() / part));
@@ -211,7 +222,7 @@ fn a_library_under_development_stands_in_for_the_installed_one() {
     assert_eq!(made.used.origin, fs::canonicalize(development).expect("it was built").display().to_string());
     let skipped = &registry.skipped()[0];
     assert_eq!(skipped.path, fs::canonicalize(dir.path()).expect("it is there").join("libinstalled.so"));
-    assert!(matches!(&skipped.reason, Refusal::Hidden { names, .. } if names.len() == 2));
+    assert!(matches!(&skipped.reason, Refusal::Hidden { names, .. } if names.len() == 3));
 }
 
 #[test]
@@ -228,17 +239,7 @@ fn the_example_endpoint_encodes_and_decodes_across_the_boundary() {
 
     let parts = [Part::text("hello")];
     let messages = [Message { role: "user".into(), parts: parts.as_slice().into(), extra_json: RStr::empty() }];
-    let request = Request {
-        model: "m".into(),
-        messages: messages.as_slice().into(),
-        extra_json: RStr::empty(),
-        raw_body: RSlice::EMPTY,
-        max_tokens: 4,
-        turn: 0,
-        flags: request_flags::STREAM,
-        pad: 0,
-        reserved: [0; 6],
-    };
+    let request = Request { max_tokens: 4, flags: request_flags::STREAM, ..Request::new("m", &messages) };
     let mut out = Outgoing::default();
     echo.encode(&request, &mut out).expect("it can be encoded");
     let body: serde_json::Value = serde_json::from_slice(&out.body).expect("it is JSON");
@@ -246,9 +247,8 @@ fn the_example_endpoint_encodes_and_decodes_across_the_boundary() {
 
     let (mut delta, mut scratch) = (Delta::EMPTY, RVec::new());
     let mut read = |data: &str| {
-        let event = Event { name: RStr::empty(), data: data.as_bytes().into(), index: 0, flags: 0 };
         (delta, scratch) = (Delta::EMPTY, RVec::new());
-        echo.on_event(&event, &mut delta, &mut scratch)?;
+        echo.on_event(&Event::new(data.as_bytes()), &mut delta, &mut scratch)?;
         let text = delta.text.of(&scratch).expect("the span is within").to_vec();
         Ok((String::from_utf8(text).expect("it is text"), delta.flags & !delta_flags::SCRATCH))
     };

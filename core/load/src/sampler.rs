@@ -1,6 +1,7 @@
 //! [`Sampler`]: which entry of the data set a session uses. A pure function of the seed and the session's number, so that
 //! it does not matter who asks, in what order, or on how many workers.
 
+use inferometer_abi::random::{mix, scale};
 use inferometer_model::config::Sampling;
 
 /// Maps session numbers to entries of a pool.
@@ -22,10 +23,7 @@ impl Sampler {
         let (round, place) = (session / self.entries, session % self.entries);
         match self.how {
             Sampling::Sequential => place,
-            Sampling::Random => {
-                let drawn = u128::from(mix(self.seed ^ mix(session)));
-                ((drawn * u128::from(self.entries)) >> 64) as u64
-            }
+            Sampling::Random => scale(mix(self.seed ^ mix(session)), self.entries),
             Sampling::Shuffle => self.permute(place, mix(self.seed ^ mix(round))),
         }
     }
@@ -48,14 +46,6 @@ impl Sampler {
             }
         }
     }
-}
-
-/// The finalizer of splitmix64.
-fn mix(mut z: u64) -> u64 {
-    z = z.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
 }
 
 #[cfg(test)]

@@ -88,6 +88,11 @@ pub struct MockConfig {
     #[arg(long)]
     pub ignore_usage: bool,
 
+    /// Count prompts in words in place of o200k_base tokens: spares some microseconds a request, for load tests at
+    /// this server's own limit
+    #[arg(long)]
+    pub count_words: bool,
+
     /// Close connections that have been idle for this many milliseconds, without notice; 0 for never
     #[arg(long, value_name = "MS", default_value_t = 0.0)]
     pub idle_close_ms: f64,

@@ -138,11 +138,11 @@ fn work<'a>(exchange: &Exchange, request: &Request, body: &[u8], shared: &'a Sha
     }
     let with_usage = !shared.config.ignore_usage;
     let Some(api) = api else {
-        let ask = embeddings::Ask::parse(body)?;
+        let ask = embeddings::Ask::parse(body, &shared.counter)?;
         let usage = Usage { prompt: ask.prompt_tokens, completion: 0 };
         return Ok(Work::Plain(ask.answer(&voice(&ask.model, shared)?.json, with_usage), usage));
     };
-    let ask = Ask::parse(api, body, shared.config.osl)?;
+    let ask = Ask::parse(api, body, shared.config.osl, &shared.counter)?;
     let voice = voice(&ask.model, shared)?;
     if ask.stream {
         return Ok(Work::Stream(voice.script(api), ask));

@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use crate::http::append;
 use crate::openai::{Refusal, named, parse};
-use crate::words;
+use crate::prompt::{Counter, Prompt};
 
 /// Length of a vector when the request names none.
 const DIMENSIONS: usize = 64;
@@ -39,15 +39,13 @@ enum Input {
 }
 
 impl Ask {
-    pub(crate) fn parse(body: &[u8]) -> Result<Self, Refusal> {
+    pub(crate) fn parse(body: &[u8], counter: &Counter) -> Result<Self, Refusal> {
         let body: Body = parse(body)?;
-        let text = |text: &String| (hash(text.bytes()), words::count(text));
-        let tokens = |ids: &Vec<u32>| (hash(ids.iter().flat_map(|id| id.to_le_bytes())), ids.len() as u64);
-        let inputs: Vec<(u64, u64)> = match &body.input {
+        let inputs: Vec<(u64, Prompt<'_>)> = match &body.input {
             Some(Input::Text(input)) => vec![text(input)],
             Some(Input::Tokens(input)) if !input.is_empty() => vec![tokens(input)],
-            Some(Input::Texts(inputs)) if !inputs.is_empty() => inputs.iter().map(text).collect(),
-            Some(Input::TokenLists(inputs)) if !inputs.is_empty() => inputs.iter().map(tokens).collect(),
+            Some(Input::Texts(inputs)) if !inputs.is_empty() => inputs.iter().map(|input| text(input)).collect(),
+            Some(Input::TokenLists(inputs)) if !inputs.is_empty() => inputs.iter().map(|input| tokens(input)).collect(),
             _ => return Err(Refusal::of("input", "input must be text, token ids, or a list of at least one of them")),
         };
         let dimensions = body.dimensions.unwrap_or(DIMENSIONS);
@@ -58,11 +56,12 @@ impl Ask {
         if body.encoding_format.is_some_and(|format| format != "float") {
             return Err(Refusal::of("encoding_format", "this server gives floats only: set encoding_format to float"));
         }
+        let (seeds, pieces): (_, Vec<_>) = inputs.into_iter().unzip();
         Ok(Self {
             model: named(body.model)?,
-            prompt_tokens: inputs.iter().map(|(_, tokens)| tokens).sum(),
+            prompt_tokens: counter.count(&pieces.into_iter().collect()),
             dimensions,
-            seeds: inputs.into_iter().map(|(seed, _)| seed).collect(),
+            seeds,
         })
     }
 
@@ -87,6 +86,15 @@ impl Ask {
     }
 }
 
+/// An input's own number, and what it says.
+fn text(input: &str) -> (u64, Prompt<'_>) {
+    (hash(input.bytes()), Prompt::of_text(input))
+}
+
+fn tokens(input: &[u32]) -> (u64, Prompt<'_>) {
+    (hash(input.iter().flat_map(|id| id.to_le_bytes())), Prompt::of_ids(input.len() as u64))
+}
+
 /// A vector of length 1. Only operations that IEEE 754 defines to the last bit are used.
 fn vector(seed: u64, dimensions: usize) -> Vec<f32> {
     let mut rng = Pcg64Mcg::seed_from_u64(seed);
@@ -105,7 +113,7 @@ mod tests {
     use super::*;
 
     fn body(request: &str) -> String {
-        let ask = Ask::parse(request.as_bytes()).ok().unwrap();
+        let ask = Ask::parse(request.as_bytes(), &Counter::new(false)).ok().unwrap();
         String::from_utf8(ask.answer("\"m\"", true)).unwrap()
     }
 
@@ -146,7 +154,7 @@ mod tests {
             r#"{"model":"m","input":"x","encoding_format":"base64"}"#,
             r#"{"input":"x"}"#,
         ] {
-            assert_eq!(Ask::parse(request.as_bytes()).err().unwrap().status, 400, "{request}");
+            assert_eq!(Ask::parse(request.as_bytes(), &Counter::new(false)).err().unwrap().status, 400, "{request}");
         }
     }
 }

@@ -13,8 +13,9 @@
 //! # Ok::<(), inferometer_mock::MockError>(())
 //! ```
 //!
-//! It is no model and has no tokenizer: a prompt has as many tokens as it has words, an answer is common English
-//! words of one token each. Bodies depend on the request and the seed only; even `created` is a constant.
+//! It is no model: an answer is common English words of one token each. The tokens of a prompt are those of
+//! `o200k_base`, counted over all text of the request, its pieces joined by one blank, without a chat template: roles
+//! and the marks between messages, which a real server adds, are not counted. Bodies depend on the request and the seed only; even `created` is a constant.
 
 mod config;
 mod connection;
@@ -25,6 +26,7 @@ mod http;
 mod metrics;
 mod openai;
 mod outlet;
+mod prompt;
 mod server;
 mod sse;
 mod truth;

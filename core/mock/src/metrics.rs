@@ -37,7 +37,7 @@ impl Metrics {
         }
         for (name, kind, help, value) in [
             ("mock_requests_running", "gauge", "Inference requests being answered now.", self.running.load(Relaxed)),
-            ("mock_prompt_tokens_total", "counter", "Words read in prompts.", self.prompt_tokens.load(Relaxed) as i64),
+            ("mock_prompt_tokens_total", "counter", "Input tokens read.", self.prompt_tokens.load(Relaxed) as i64),
             (
                 "mock_generation_tokens_total",
                 "counter",

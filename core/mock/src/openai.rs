@@ -1,13 +1,11 @@
 //! OpenAI's bodies: what a generation request asks for, and the plain JSON answers. Streams are in `sse`.
 
-use std::fmt;
-
 use serde::Deserialize;
-use serde::de::{self, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::json;
 
 use crate::config::MAX_OUTPUT_TOKENS;
 use crate::http::append;
+use crate::prompt::{Counter, Prompt};
 use crate::words;
 
 /// The `created` of every answer: a constant, so that the same seed gives the same bytes.
@@ -97,10 +95,12 @@ pub(crate) struct Ask {
 }
 
 #[derive(Deserialize)]
-struct Body {
+struct Body<'a> {
     model: Option<String>,
-    messages: Option<Vec<Message>>,
-    prompt: Option<Words>,
+    #[serde(borrow)]
+    messages: Option<Vec<Message<'a>>>,
+    #[serde(borrow)]
+    prompt: Option<Prompt<'a>>,
     max_tokens: Option<u64>,
     max_completion_tokens: Option<u64>,
     n: Option<u64>,
@@ -109,9 +109,9 @@ struct Body {
 }
 
 #[derive(Deserialize)]
-struct Message {
-    #[serde(default)]
-    content: Words,
+struct Message<'a> {
+    #[serde(borrow, default)]
+    content: Prompt<'a>,
 }
 
 #[derive(Deserialize)]
@@ -125,12 +125,14 @@ impl Ask {
     }
 
     /// Reads a request body. `osl` is the output length when the request names none. Unknown fields are ignored.
-    pub(crate) fn parse(api: Api, body: &[u8], osl: usize) -> Result<Self, Refusal> {
-        let body: Body = parse(body)?;
-        let prompt_tokens = match (api, body.messages, body.prompt) {
-            (Api::Chat, Some(messages), _) if !messages.is_empty() => messages.iter().map(|m| m.content.0).sum(),
+    pub(crate) fn parse(api: Api, body: &[u8], osl: usize, counter: &Counter) -> Result<Self, Refusal> {
+        let body: Body<'_> = parse(body)?;
+        let prompt = match (api, body.messages, body.prompt) {
+            (Api::Chat, Some(messages), _) if !messages.is_empty() => {
+                messages.into_iter().map(|message| message.content).collect()
+            }
             (Api::Chat, ..) => return Err(Refusal::of("messages", "messages must be a list of at least one message")),
-            (Api::Completions, _, Some(prompt)) => prompt.0,
+            (Api::Completions, _, Some(prompt)) => prompt,
             (Api::Completions, ..) => return Err(Refusal::of("prompt", "a prompt is required")),
         };
         if body.n.unwrap_or(1) != 1 {
@@ -150,7 +152,7 @@ impl Ask {
         Ok(Self {
             model: named(body.model)?,
             tokens,
-            prompt_tokens,
+            prompt_tokens: counter.count(&prompt),
             stream: body.stream.unwrap_or(false),
             include_usage: body.stream_options.and_then(|options| options.include_usage).unwrap_or(false),
             finish: if asked.is_some() { "length" } else { "stop" },
@@ -164,57 +166,6 @@ pub(crate) fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Refusal
 
 pub(crate) fn named(model: Option<String>) -> Result<String, Refusal> {
     model.ok_or_else(|| Refusal::of("model", "a model is required"))
-}
-
-/// Words in a prompt of any of the allowed shapes: text, token ids (one each), content parts, and lists of these.
-/// They are counted as they are parsed and not kept.
-#[derive(Default)]
-struct Words(u64);
-
-impl<'de> Deserialize<'de> for Words {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Count;
-        impl<'de> Visitor<'de> for Count {
-            type Value = Words;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("text, token ids or content parts")
-            }
-
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<Words, E> {
-                Ok(Words(words::count(text)))
-            }
-
-            fn visit_u64<E: de::Error>(self, _token: u64) -> Result<Words, E> {
-                Ok(Words(1))
-            }
-
-            fn visit_unit<E: de::Error>(self) -> Result<Words, E> {
-                Ok(Words(0))
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut parts: A) -> Result<Words, A::Error> {
-                let mut sum = 0;
-                while let Some(Words(words)) = parts.next_element()? {
-                    sum += words;
-                }
-                Ok(Words(sum))
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut part: A) -> Result<Words, A::Error> {
-                let mut sum = 0;
-                while let Some(key) = part.next_key::<String>()? {
-                    if key == "text" {
-                        sum += part.next_value::<Words>()?.0;
-                    } else {
-                        part.next_value::<IgnoredAny>()?;
-                    }
-                }
-                Ok(Words(sum))
-            }
-        }
-        deserializer.deserialize_any(Count)
-    }
 }
 
 /// The plain answer of a generation route. `model` is a JSON string.
@@ -258,7 +209,7 @@ mod tests {
 
     fn ask(body: &str) -> Result<Ask, Refusal> {
         let api = if body.contains("messages") { Api::Chat } else { Api::Completions };
-        Ask::parse(api, body.as_bytes(), 64)
+        Ask::parse(api, body.as_bytes(), 64, &Counter::new(false))
     }
 
     #[test]
@@ -271,18 +222,14 @@ mod tests {
     }
 
     #[test]
-    fn prompts_of_every_shape_are_counted() {
-        let words = |body: &str| ask(body).unwrap().prompt_tokens;
-        assert_eq!(words(r#"{"model":"m","prompt":"a b\nc"}"#), 3);
-        assert_eq!(words(r#"{"model":"m","prompt":["a b","c"]}"#), 3);
-        assert_eq!(words(r#"{"model":"m","prompt":[11,12,13,14]}"#), 4);
+    fn the_text_of_all_messages_is_the_prompt() {
         let chat = r#"{"model":"m","messages":[
             {"role":"system","content":"be brief"},
             {"role":"user","content":[{"type":"text","text":"what is this"},
                 {"type":"image_url","image_url":{"url":"data:a b c"}}]},
             {"role":"assistant","content":null},
             {"role":"assistant"}]}"#;
-        assert_eq!(words(chat), 5);
+        assert_eq!(ask(chat).unwrap().prompt_tokens, 5);
     }
 
     #[test]

@@ -20,6 +20,7 @@ use crate::config::MockConfig;
 use crate::connection;
 use crate::metrics::Metrics;
 use crate::openai::Api;
+use crate::prompt::Counter;
 use crate::sse::Script;
 use crate::truth::{Clock, Record, TruthLog};
 
@@ -43,6 +44,7 @@ pub struct MockServer {
 pub(crate) struct Shared {
     pub(crate) config: MockConfig,
     pub(crate) voices: Vec<Voice>,
+    pub(crate) counter: Counter,
     pub(crate) metrics: Metrics,
     pub(crate) clock: Clock,
     ordinal: AtomicU64,
@@ -112,6 +114,7 @@ impl MockServer {
         let (stop, stopped) = watch::channel(false);
         let shared = Arc::new(Shared {
             voices: config.models.iter().map(|model| Voice::new(model, config.tokens_per_chunk)).collect(),
+            counter: Counter::new(config.count_words),
             metrics: Metrics::default(),
             clock: Clock::new(),
             ordinal: AtomicU64::new(0),
@@ -215,6 +218,8 @@ fn start_thread(
                 Err(error) => return drop(ready.send(Err(error))),
             };
             spawn_local(driver);
+            // On this thread and before it is ready, so that no request waits for it.
+            shared.counter.warm();
             let _ = ready.send(Ok(()));
             let thread = Rc::new(Thread { shared, timers, truth });
             run_until_stopped(task, &thread, stopped).await;

@@ -311,6 +311,8 @@ pub enum ExportLevel {
 #[serde(rename_all = "snake_case")]
 pub enum Ui {
     /// A progress bar on a terminal, lines otherwise
+    #[value(alias = "dashboard")]
+    #[serde(alias = "dashboard")]
     Simple,
     /// Nothing
     None,

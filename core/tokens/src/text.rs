@@ -10,10 +10,11 @@
 
 use std::fmt;
 
+use inferometer_abi::random::{SplitMix64, scale};
+
 use crate::Tokenizer;
 use crate::corpus::{Corpus, LONGEST_RUN};
 use crate::error::{TextError, TokenizerError};
-use crate::seed::Random;
 
 /// As long as a text is shorter than this, in bytes, it is made of one or two words at a time, so
 /// that texts of different seeds part within a few tokens and share no block of a prefix cache.
@@ -57,7 +58,7 @@ impl TextGenerator {
     /// When no choice of words has that count, or, where the counts of words do not add up, a
     /// bounded number of tries found none. A text of another length is never returned.
     pub fn text(&self, seed: u64, tokens: usize) -> Result<String, TextError> {
-        let mut random = Random::new(seed);
+        let mut random = SplitMix64::new(seed);
         if tokens == 0 {
             return Ok(String::new());
         }
@@ -68,7 +69,7 @@ impl TextGenerator {
     }
 
     /// Composes texts until one can be mended.
-    fn compose_and_mend(&self, random: &mut Random, tokens: usize) -> Result<String, TextError> {
+    fn compose_and_mend(&self, random: &mut SplitMix64, tokens: usize) -> Result<String, TextError> {
         let mut nearest = None;
         for _ in 0..STARTS {
             let Some(mut text) = self.compose(random, tokens) else {
@@ -86,7 +87,7 @@ impl TextGenerator {
     fn mend(
         &self,
         text: &mut String,
-        random: &mut Random,
+        random: &mut SplitMix64,
         tokens: usize,
         nearest: &mut Option<usize>,
     ) -> Result<bool, TokenizerError> {
@@ -101,20 +102,20 @@ impl TextGenerator {
             let missing = tokens.saturating_sub(count);
             if missing == 0 {
                 // Now and then a few words more, so as not to come back to the same text.
-                drop_words(text, count - tokens + random.below(6));
+                drop_words(text, count - tokens + random.below(6) as usize);
                 if text.is_empty() {
                     return Ok(false);
                 }
             } else if missing <= 4 || !self.fill(text, random, missing) {
                 // So near the end a word's own count says little; any word may be the one.
-                text.push_str(self.corpus.run(random.below(self.corpus.words()), 1));
+                text.push_str(self.corpus.run(random.below(self.corpus.words() as u64) as usize, 1));
             }
         }
         Ok(false)
     }
 
     /// A text whose words' counts add up to `tokens`, or nothing where no words' do.
-    fn compose(&self, random: &mut Random, tokens: usize) -> Option<String> {
+    fn compose(&self, random: &mut SplitMix64, tokens: usize) -> Option<String> {
         let corpus = &self.corpus;
         let mut text = String::with_capacity(corpus.bytes_of(tokens));
         // The first word has no blank before it, and so a count of its own.
@@ -124,12 +125,12 @@ impl TextGenerator {
     }
 
     /// Adds words to `text` that cost `left` tokens by their own counts; says whether it could.
-    fn fill(&self, text: &mut String, random: &mut Random, mut left: usize) -> bool {
+    fn fill(&self, text: &mut String, random: &mut SplitMix64, mut left: usize) -> bool {
         let corpus = &self.corpus;
         loop {
             let lengths = if text.len() < OPENING { 1..=2 } else { LONGEST_RUN / 2..=LONGEST_RUN };
-            let drawn = random.next();
-            let word = Random::scale(drawn, corpus.words());
+            let drawn = random.next_u64();
+            let word = scale(drawn, corpus.words() as u64) as usize;
             // The lower half of the number, which choosing the word has hardly used.
             let spread = lengths.end() - lengths.start() + 1;
             let length = lengths.start() + (drawn as u32 as usize) % spread;
@@ -152,9 +153,9 @@ impl TextGenerator {
 
     /// A word that costs no more than `left` and leaves a rest that can be filled: the first such
     /// from a random one on.
-    fn pick(&self, random: &mut Random, left: usize, cost: impl Fn(usize) -> usize) -> Option<usize> {
+    fn pick(&self, random: &mut SplitMix64, left: usize, cost: impl Fn(usize) -> usize) -> Option<usize> {
         let words = self.corpus.words();
-        let start = random.below(words);
+        let start = random.below(words as u64) as usize;
         (start..words).chain(0..start).find(|&word| {
             let cost = cost(word);
             cost > 0 && cost <= left && self.can_fill(left - cost)
@@ -170,7 +171,7 @@ impl TextGenerator {
     fn counts_add_up(&self) -> Result<bool, TokenizerError> {
         let lengths = (1..=64).chain(std::iter::repeat_n(512, 28));
         for (seed, tokens) in lengths.enumerate() {
-            if let Some(text) = self.compose(&mut Random::new(seed as u64), tokens)
+            if let Some(text) = self.compose(&mut SplitMix64::new(seed as u64), tokens)
                 && self.tokenizer.count(&text)? != tokens
             {
                 return Ok(false);

@@ -1,8 +1,9 @@
 //! Lengths in tokens, drawn from what the user asked for.
 
-use crate::random::{Purpose, Seeds, SplitMix64};
+use crate::random::{Purpose, Seeds, normal};
 use inferometer_plugin_sdk::{
     documents::Length,
+    random::SplitMix64,
     types::{Error, Result},
 };
 
@@ -41,7 +42,7 @@ impl Lengths {
         // At least half of all draws are above the mean, and so at least 1.
         let mut random = SplitMix64::new(self.seeds.item(index));
         loop {
-            let tokens = (mean + stddev * random.normal()).round();
+            let tokens = (mean + stddev * normal(&mut random)).round();
             if tokens >= 1.0 {
                 return tokens as u32;
             }

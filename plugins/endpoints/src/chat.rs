@@ -104,7 +104,9 @@ fn strings(out: &mut RVec<u8>, members: &[(&str, &str)]) -> Result<()> {
 /// The API's name of an audio format, which a data set may give as a media type.
 fn audio_format(mime: &str) -> Result<&str> {
     match mime.strip_prefix("audio/").unwrap_or(mime) {
-        "" => Err(Error::config("an audio part has no format; give it one, such as `wav` or `mp3`")),
+        "" => Err(Error::config(
+            "an audio part without a format is a URL, and `chat` sends audio as base64 only; give the data and its format",
+        )),
         "mpeg" => Ok("mp3"),
         "x-wav" | "wave" => Ok("wav"),
         format => Ok(format),
@@ -114,7 +116,7 @@ fn audio_format(mime: &str) -> Result<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use inferometer_plugin_sdk::{RSlice, RStr};
+    use inferometer_plugin_sdk::RStr;
 
     fn message<'a>(role: &'a str, parts: &'a [Part<'a>], extra: &'a str) -> Message<'a> {
         Message { role: role.into(), parts: parts.into(), extra_json: extra.into() }
@@ -126,15 +128,10 @@ mod tests {
 
     fn request<'a>(messages: &'a [Message<'a>], extra: &'a str) -> Request<'a> {
         Request {
-            model: "m".into(),
-            messages: messages.into(),
             extra_json: extra.into(),
-            raw_body: RSlice::EMPTY,
             max_tokens: 16,
-            turn: 0,
             flags: request_flags::STREAM,
-            pad: 0,
-            reserved: [0; 6],
+            ..Request::new("m", messages)
         }
     }
 

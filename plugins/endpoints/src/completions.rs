@@ -72,25 +72,18 @@ fn write_prompt(out: &mut RVec<u8>, parts: &[Part<'_>]) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use inferometer_plugin_sdk::{
-        RSlice,
-        types::{Message, request_flags},
-    };
+    use inferometer_plugin_sdk::types::{Message, request_flags};
 
     fn encoded(parts: &[Part<'_>], extra: &str) -> Result<String> {
         let history = [Part::text("before")];
         let messages =
             [&history, parts].map(|parts| Message { role: "user".into(), parts: parts.into(), extra_json: "".into() });
         let request = Request {
-            model: "m".into(),
-            messages: messages.as_slice().into(),
             extra_json: extra.into(),
-            raw_body: RSlice::EMPTY,
             max_tokens: 8,
             turn: 1,
             flags: request_flags::STREAM,
-            pad: 0,
-            reserved: [0; 6],
+            ..Request::new("m", &messages)
         };
         let mut out = Outgoing::default();
         Completions.encode(&request, &mut out)?;

@@ -8,7 +8,7 @@ use inferometer_plugin_sdk::{
 };
 
 fn allocations(endpoint: &dyn Endpoint, data: &str) -> u64 {
-    let event = Event { name: "".into(), data: data.as_bytes().into(), index: 0, flags: 0 };
+    let event = Event::new(data.as_bytes());
     let (mut delta, mut scratch) = (Delta::EMPTY, RVec::new());
     let counted = allocation_counter::measure(|| {
         endpoint.on_event(&event, &mut delta, &mut scratch).expect("the event is well-formed");

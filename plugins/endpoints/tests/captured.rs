@@ -48,9 +48,8 @@ fn body(file: &str) -> String {
 fn stream(endpoint: &dyn Endpoint, file: &str) -> Held {
     let mut held = Held::default();
     for line in body(file).lines().filter_map(|line| line.strip_prefix("data: ")) {
-        let event = Event { name: "".into(), data: line.as_bytes().into(), index: 0, flags: 0 };
         let (mut delta, mut scratch) = (Delta::EMPTY, RVec::new());
-        endpoint.on_event(&event, &mut delta, &mut scratch).unwrap();
+        endpoint.on_event(&Event::new(line.as_bytes()), &mut delta, &mut scratch).unwrap();
         held.add(&delta, line.as_bytes(), &scratch);
     }
     held

@@ -8,13 +8,13 @@ use cargo_metadata::{DependencyKind, Metadata};
 #[rustfmt::skip]
 const MAY_USE: &[(&str, &[&str])] = &[
     ("core/abi",     &[]),
-    ("core/tokens",  &[]),
+    ("core/tokens",  &["core/abi"]),
     ("core/model",   &["core/abi"]),
     ("core/host",    &["core/model", "core/abi"]),
     ("core/load",    &["core/model", "core/abi"]),
     ("core/net",     &["core/model", "core/abi"]),
     ("core/metrics", &["core/model", "core/abi"]),
-    ("core/mock",    &["core/load"]),
+    ("core/mock",    &["core/load", "core/tokens"]),
     ("core/engine",  &["core/load", "core/net", "core/metrics", "core/host", "core/model", "core/tokens", "core/abi"]),
     ("plugin-sdk",   &["core/abi"]),
     ("plugins/*",    &["plugin-sdk"]),

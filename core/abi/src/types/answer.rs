@@ -45,6 +45,19 @@ pub struct Event<'a> {
     pub flags: u32,
 }
 
+impl<'a> Event<'a> {
+    /// The first event of a stream, without a name.
+    pub fn new(data: &'a [u8]) -> Self {
+        Self { name: RStr::empty(), data: data.into(), index: 0, flags: 0 }
+    }
+
+    /// The same event under an SSE name.
+    #[must_use]
+    pub fn named(self, name: &'a str) -> Self {
+        Self { name: name.into(), ..self }
+    }
+}
+
 /// Bits of [`Delta::flags`].
 pub mod delta_flags {
     /// The spans hold JSON-escaped text; the host unescapes it after the record is complete.

@@ -15,7 +15,7 @@ impl PartKind {
     pub const TEXT: Self = Self(0);
     /// An image: a URL or a data URI, in `data`.
     pub const IMAGE: Self = Self(1);
-    /// Audio: base64 in `data`, its format in `mime`.
+    /// Audio: base64 in `data` and its format in `mime`; or, where `mime` is empty, a URL in `data`.
     pub const AUDIO: Self = Self(2);
     /// A video: a URL or a data URI, in `data`.
     pub const VIDEO: Self = Self(3);
@@ -31,7 +31,7 @@ pub struct Part<'a> {
     pub flags: u32,
     /// The part's name where the data set gives one (`query`, `passages`), else empty.
     pub name: RStr<'a>,
-    /// Media type or format; empty for text.
+    /// Media type or format; empty for text and for audio behind a URL.
     pub mime: RStr<'a>,
     /// The content.
     pub data: RStr<'a>,
@@ -124,6 +124,23 @@ pub struct Request<'a> {
     pub pad: u32,
     /// Zero.
     pub reserved: [u64; 6],
+}
+
+impl<'a> Request<'a> {
+    /// The first turn of a conversation: no limit, extras or flags.
+    pub fn new(model: &'a str, messages: &'a [Message<'a>]) -> Self {
+        Self {
+            model: model.into(),
+            messages: messages.into(),
+            extra_json: RStr::empty(),
+            raw_body: RSlice::EMPTY,
+            max_tokens: 0,
+            turn: 0,
+            flags: 0,
+            pad: 0,
+            reserved: [0; 6],
+        }
+    }
 }
 
 /// A header of the exchange.

@@ -18,32 +18,70 @@ use abi_stable::{
     type_level::downcasting::TD_Opaque,
 };
 
-/// A component from a library.
-pub struct Foreign<O>(pub O);
+/// A component from a library, and what the host keeps of it.
+struct Foreign<O, K = ()> {
+    object: O,
+    kept: K,
+}
+
+/// An endpoint from its wire form. It is asked here, once, what it is able to do.
+///
+/// # Errors
+/// When its description panics or is none that this host understands.
+pub fn endpoint(object: EndpointObj) -> Result<Box<dyn api::Endpoint>> {
+    let told: Result<RString> = object.info().into();
+    let info: EndpointInfo = serde_json::from_str(&told?)
+        .map_err(|e| Error::new(ErrorKind::UNSUPPORTED, format!("its description of itself cannot be used: {e}")))?;
+    let paths = [Some(&info.path), info.streaming_path.as_ref()];
+    if let Some(path) = paths.into_iter().flatten().find(|path| !path.is_empty() && !path.starts_with('/')) {
+        return Err(Error::config(format!("it says that it lives at '{path}', and a path begins with a slash")));
+    }
+    Ok(Box::new(Foreign { object, kept: info }))
+}
+
+/// A timing strategy from its wire form.
+pub fn timing(object: TimingObj) -> Box<dyn api::TimingStrategy> {
+    Box::new(Foreign { object, kept: () })
+}
+
+/// A telemetry collector from its wire form.
+pub fn collector(object: CollectorObj) -> Box<dyn api::TelemetryCollector> {
+    Box::new(Foreign { object, kept: () })
+}
+
+/// An exporter from its wire form.
+pub fn exporter(object: ExporterObj) -> Box<dyn api::Exporter> {
+    Box::new(Foreign { object, kept: () })
+}
+
+/// A data set loader from its wire form.
+pub fn dataset(object: DatasetObj) -> Box<dyn api::DatasetLoader> {
+    Box::new(Foreign { object, kept: () })
+}
 
 fn to_json(value: &impl serde::Serialize) -> Result<String> {
     serde_json::to_string(value).map_err(|e| Error::new(ErrorKind::OTHER, e))
 }
 
-impl api::Endpoint for Foreign<EndpointObj> {
+impl api::Endpoint for Foreign<EndpointObj, EndpointInfo> {
     fn info(&self) -> EndpointInfo {
-        serde_json::from_str(&self.0.info()).unwrap_or_default()
+        self.kept.clone()
     }
 
     fn encode(&self, request: &Request<'_>, out: &mut Outgoing) -> Result<()> {
-        self.0.encode(request, out).into()
+        self.object.encode(request, out).into()
     }
 
     #[inline]
     fn on_event(&self, event: &Event<'_>, out: &mut Delta, scratch: &mut RVec<u8>) -> Result<(), ErrorKind> {
-        match self.0.on_event(event, out, scratch) {
+        match self.object.on_event(event, out, scratch) {
             0 => Ok(()),
             code => Err(ErrorKind(code - 1)),
         }
     }
 
     fn on_body(&self, answer: &Answer<'_>, out: &mut Reply) -> Result<()> {
-        self.0.on_body(answer, out).into()
+        self.object.on_body(answer, out).into()
     }
 }
 
@@ -66,25 +104,25 @@ impl WireTimetable for Lend<&dyn api::Timetable> {
 impl api::TimingStrategy for Foreign<TimingObj> {
     fn start(&mut self, phase: &PhaseSpec, timetable: &dyn api::Timetable) -> Result<()> {
         let lent = Lend(timetable);
-        self.0.start(phase, WireTimetable_TO::from_ptr(RRef::new(&lent), TD_Opaque)).into()
+        self.object.start(phase, WireTimetable_TO::from_ptr(RRef::new(&lent), TD_Opaque)).into()
     }
 
     fn next(&mut self, now_ns: u64, load: &Load) -> Result<Step> {
-        self.0.next(now_ns, load).into()
+        self.object.next(now_ns, load).into()
     }
 
     fn on_flow(&mut self, event: &Flow) -> Result<()> {
-        self.0.on_flow(event).into()
+        self.object.on_flow(event).into()
     }
 }
 
 impl api::TelemetryCollector for Foreign<CollectorObj> {
     fn describe(&mut self) -> Result<Catalogue> {
-        self.0.describe().into()
+        self.object.describe().into()
     }
 
     fn collect(&mut self, now_ns: u64, out: &mut RVec<Sample>) -> Result<()> {
-        self.0.collect(now_ns, out).into()
+        self.object.collect(now_ns, out).into()
     }
 }
 
@@ -101,17 +139,17 @@ impl WireOutput for Lend<&mut dyn api::Output> {
 impl api::Exporter for Foreign<ExporterObj> {
     fn begin(&mut self, run: &Run, out: &mut dyn api::Output) -> Result<()> {
         let (json, mut lent) = (to_json(run)?, Lend(out));
-        self.0.begin(json.as_str().into(), WireOutput_TO::from_ptr(RMut::new(&mut lent), TD_Opaque)).into()
+        self.object.begin(json.as_str().into(), WireOutput_TO::from_ptr(RMut::new(&mut lent), TD_Opaque)).into()
     }
 
     fn records(&mut self, records: &[Record<'_>], out: &mut dyn api::Output) -> Result<()> {
         let mut lent = Lend(out);
-        self.0.records(records.into(), WireOutput_TO::from_ptr(RMut::new(&mut lent), TD_Opaque)).into()
+        self.object.records(records.into(), WireOutput_TO::from_ptr(RMut::new(&mut lent), TD_Opaque)).into()
     }
 
     fn finish(&mut self, report: &Report, out: &mut dyn api::Output) -> Result<()> {
         let (json, mut lent) = (to_json(report)?, Lend(out));
-        self.0.finish(json.as_str().into(), WireOutput_TO::from_ptr(RMut::new(&mut lent), TD_Opaque)).into()
+        self.object.finish(json.as_str().into(), WireOutput_TO::from_ptr(RMut::new(&mut lent), TD_Opaque)).into()
     }
 }
 
@@ -139,18 +177,104 @@ impl api::DatasetLoader for Foreign<DatasetObj> {
     fn open(&mut self, request: &DatasetRequest, text: &dyn api::TextTools) -> Result<DatasetInfo> {
         let (json, lent) = (to_json(request)?, Lend(text));
         let info: Result<RString> =
-            self.0.open(json.as_str().into(), WireText_TO::from_ptr(RRef::new(&lent), TD_Opaque)).into();
+            self.object.open(json.as_str().into(), WireText_TO::from_ptr(RRef::new(&lent), TD_Opaque)).into();
         serde_json::from_str(&info?).map_err(|e| Error::new(ErrorKind::OTHER, format!("the loader's description: {e}")))
     }
 
     fn session(&self, index: u64, text: &dyn api::TextTools, sink: &mut dyn api::SessionSink) -> Result<()> {
         let (tools, mut lent) = (Lend(text), Lend(sink));
-        self.0
+        self.object
             .session(
                 index,
                 WireText_TO::from_ptr(RRef::new(&tools), TD_Opaque),
                 WireSession_TO::from_ptr(RMut::new(&mut lent), TD_Opaque),
             )
             .into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        api::Endpoint,
+        wire::{guard, objects::WireEndpoint, objects::WireEndpoint_TO},
+    };
+    use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
+
+    /// An endpoint that describes itself by a function.
+    struct Described<F>(F);
+
+    impl<F: Fn() -> EndpointInfo + Send + Sync + 'static> Endpoint for Described<F> {
+        fn info(&self) -> EndpointInfo {
+            self.0()
+        }
+        fn encode(&self, _: &Request<'_>, _: &mut Outgoing) -> Result<()> {
+            Ok(())
+        }
+        fn on_event(&self, _: &Event<'_>, _: &mut Delta, _: &mut RVec<u8>) -> Result<(), ErrorKind> {
+            Ok(())
+        }
+        fn on_body(&self, _: &Answer<'_>, _: &mut Reply) -> Result<()> {
+            Ok(())
+        }
+    }
+
+    fn crossed(info: impl Fn() -> EndpointInfo + Send + Sync + 'static) -> Result<Box<dyn Endpoint>> {
+        endpoint(guard::endpoint(Box::new(Described(info))))
+    }
+
+    /// An endpoint of another make, whose description is any text.
+    struct Raw(&'static str);
+
+    impl WireEndpoint for Raw {
+        fn info(&self) -> RResult<RString, Error> {
+            RResult::ROk(self.0.into())
+        }
+        fn encode(&self, _: &Request<'_>, _: &mut Outgoing) -> RResult<(), Error> {
+            RResult::ROk(())
+        }
+        fn on_event(&self, _: &Event<'_>, _: &mut Delta, _: &mut RVec<u8>) -> u32 {
+            0
+        }
+        fn on_body(&self, _: &Answer<'_>, _: &mut Reply) -> RResult<(), Error> {
+            RResult::ROk(())
+        }
+    }
+
+    #[test]
+    fn an_endpoint_is_asked_once_what_it_is_able_to_do() {
+        static ASKED: AtomicU32 = AtomicU32::new(0);
+        let info = EndpointInfo { path: "/v1/x".into(), streams: true, ..EndpointInfo::default() };
+        let told = info.clone();
+        let foreign = crossed(move || {
+            ASKED.fetch_add(1, SeqCst);
+            told.clone()
+        });
+        let foreign = foreign.ok().unwrap();
+        assert_eq!((foreign.info(), foreign.info()), (info.clone(), info));
+        assert_eq!(ASKED.load(SeqCst), 1);
+    }
+
+    #[test]
+    fn a_description_that_panics_is_an_error() {
+        let error = crossed(|| panic!("no comment")).err().unwrap();
+        assert_eq!((error.kind, error.message.as_str()), (ErrorKind::PANICKED, "panicked: no comment"));
+    }
+
+    #[test]
+    fn a_path_without_its_slash_is_an_error_that_shows_it() {
+        let error = crossed(|| EndpointInfo { path: "v1/x".into(), ..EndpointInfo::default() }).err().unwrap();
+        assert!(error.message.contains("'v1/x'"), "{error}");
+    }
+
+    #[test]
+    fn a_description_that_is_not_understood_is_an_error_with_the_reason() {
+        for (told, reason) in
+            [("", "EOF"), (r#"{"framing":"by_pigeon"}"#, "by_pigeon"), (r#"{"path":7}"#, "integer `7`")]
+        {
+            let error = endpoint(WireEndpoint_TO::from_value(Raw(told), TD_Opaque)).err().unwrap();
+            assert!(error.message.contains(reason), "{told}: {error}");
+        }
     }
 }

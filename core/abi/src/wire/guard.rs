@@ -89,8 +89,8 @@ fn from_json<'a, T: serde::Deserialize<'a>>(text: &'a str) -> Result<T> {
 }
 
 impl WireEndpoint for Guard<Box<dyn api::Endpoint>> {
-    fn info(&self) -> RString {
-        self.shared(|e| to_json(&e.info())).unwrap_or_default()
+    fn info(&self) -> RResult<RString, Error> {
+        self.shared(|e| to_json(&e.info()))
     }
 
     fn encode(&self, request: &Request<'_>, out: &mut Outgoing) -> RResult<(), Error> {

@@ -16,7 +16,8 @@ use abi_stable::{
 
 #[sabi_trait]
 pub trait WireEndpoint: Send + Sync {
-    fn info(&self) -> RString;
+    /// An [`crate::documents::EndpointInfo`] as JSON.
+    fn info(&self) -> RResult<RString, Error>;
     fn encode(&self, request: &Request<'_>, out: &mut Outgoing) -> RResult<(), Error>;
     /// 0, or an error kind plus one.
     fn on_event(&self, event: &Event<'_>, out: &mut Delta, scratch: &mut RVec<u8>) -> u32;

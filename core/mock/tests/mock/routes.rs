@@ -96,6 +96,16 @@ fn embeddings_are_served() {
 }
 
 #[test]
+fn prompts_count_in_tokens_or_in_words_where_that_is_asked_for() {
+    let prompt = r#"{"model":"mock","prompt":"Shall I compare thee to a summer's day?","max_tokens":1}"#;
+    for (count_words, expected) in [(false, 11), (true, 8)] {
+        let server = serve(MockConfig { count_words, ..MockConfig::default() });
+        let answer = Client::connect(&server).post("/v1/completions", prompt).json();
+        assert_eq!(answer["usage"]["prompt_tokens"], expected);
+    }
+}
+
+#[test]
 fn the_same_seed_gives_the_same_bytes() {
     let bytes = |seed| {
         let server = serve(MockConfig { seed, ..MockConfig::default() });

@@ -50,7 +50,7 @@ fn both(dialect: Dialect, data: &[u8]) -> Option<(Told, Option<Told>)> {
 }
 
 fn read(name: &str, data: &[u8]) -> Result<Told, ErrorKind> {
-    let event = Event { name: name.into(), data: data.into(), index: 0, flags: 0 };
+    let event = Event::new(data).named(name);
     let (mut delta, mut scratch) = (Delta::EMPTY, RVec::new());
     on_event(Dialect::Chat, &event, &mut delta, &mut scratch)?;
     Ok(told(&delta, data, &scratch))

@@ -141,10 +141,7 @@ inferometer_plugin_sdk::export_plugin!();
 #[cfg(test)]
 mod tests {
     use super::*;
-    use inferometer_plugin_sdk::{
-        RSlice,
-        types::{Message, Part},
-    };
+    use inferometer_plugin_sdk::types::{Message, Part};
 
     #[test]
     fn a_request_is_written_and_its_answer_is_read() {
@@ -152,15 +149,10 @@ mod tests {
         let parts = [Part::text("hello")];
         let messages = [Message { role: "user".into(), parts: parts.as_slice().into(), extra_json: "".into() }];
         let request = Request {
-            model: "m".into(),
-            messages: messages.as_slice().into(),
             extra_json: r#"{"seed": 7}"#.into(),
-            raw_body: RSlice::EMPTY,
             max_tokens: 4,
-            turn: 0,
             flags: request_flags::STREAM,
-            pad: 0,
-            reserved: [0; 6],
+            ..Request::new("m", &messages)
         };
         let mut out = Outgoing::default();
         acme.encode(&request, &mut out).unwrap();
@@ -168,9 +160,8 @@ mod tests {
         assert_eq!(body, json!({"prompt": "Say: hello", "model": "m", "stream": true, "max_tokens": 4, "seed": 7}));
 
         let read = |data: &str| {
-            let event = Event { name: "".into(), data: data.as_bytes().into(), index: 0, flags: 0 };
             let (mut delta, mut scratch) = (Delta::EMPTY, RVec::new());
-            acme.on_event(&event, &mut delta, &mut scratch)?;
+            acme.on_event(&Event::new(data.as_bytes()), &mut delta, &mut scratch)?;
             Ok((delta.text.of(&scratch).unwrap().to_vec(), delta.flags & !delta_flags::SCRATCH))
         };
         assert_eq!(read(r#"{"choices":[{"text":" \"hi\""}]}"#), Ok((b" \"hi\"".to_vec(), 0)));

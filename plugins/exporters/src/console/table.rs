@@ -12,14 +12,15 @@ use inferometer_plugin_sdk::documents::{MetricResult, PhaseReport, Stats};
 /// A row: its metric, its name where there is room, and its name where there is none.
 type Row = (&'static str, &'static str, &'static str);
 
-const ROWS: [Row; 10] = [
+const ROWS: [Row; 11] = [
     ("time_to_first_token", "Time to First Token", "TTFT"),
     ("time_to_second_token", "Time to Second Token", "TTST"),
     ("time_to_first_output_token", "Time to First Output Token", "TTFO"),
     ("inter_token_latency", "Inter Token Latency", "ITL"),
     ("inter_chunk_latency", "Inter Chunk Gap", "Chunk gap"),
     ("request_latency", "Request Latency", "Request latency"),
-    ("effective_latency", "Latency from Schedule", "From schedule"),
+    ("intended_time_to_first_token", "First Token from Schedule", "TTFT, schedule"),
+    ("effective_latency", "Latency from Schedule", "Latency, schedule"),
     ("output_token_throughput_per_user", "Output TPS per User", "Output TPS/user"),
     ("output_sequence_length", "Output Sequence Length", "OSL"),
     ("input_sequence_length", "Input Sequence Length", "ISL"),

@@ -1,0 +1,273 @@
+//! [`Prepared`]: a plan made ready, and the run itself.
+
+use crate::{
+    Control, EngineError, Exporters, Finished, artifacts,
+    job::Job,
+    pool::{self, Pool},
+    ready, report,
+    share::{phase_spec, workers},
+    store::Store,
+    tally,
+    text::Text,
+    worker,
+};
+use inferometer_abi::{
+    api::{Endpoint, Exporter, TimingStrategy},
+    documents::{Component, DatasetRequest, Terminal},
+};
+use inferometer_host::Registry;
+use inferometer_metrics::{Options, Slos, TokenSource};
+use inferometer_model::{
+    Clock, ConfigError,
+    config::ConnectionReuse,
+    plan::{PhasePlan, Plan},
+};
+use inferometer_tokens::{Tokenizer, TokenizerRequest, seed_for};
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, Barrier, atomic::Ordering::SeqCst},
+};
+
+/// Exporters that write every run's files; `console` is asked last, so that it stands at the end.
+const EXPORTERS: [&str; 5] = ["json", "csv", "records", "inputs", "console"];
+
+/// What the user typed and where it is shown, for the record.
+#[derive(Clone, Debug, Default)]
+pub struct Invocation {
+    /// The command, secrets removed.
+    pub command: String,
+    /// The terminal.
+    pub terminal: Terminal,
+}
+
+/// A run that is ready to begin: all components made, all requests encoded, all names looked up, nothing sent.
+pub struct Prepared {
+    plan: Plan,
+    invocation: Invocation,
+    benchmark_id: String,
+    job: Arc<Job>,
+    /// Started strategies, by worker and phase.
+    strategies: Vec<Vec<Box<dyn TimingStrategy>>>,
+    exporters: Vec<(String, Box<dyn Exporter>)>,
+    components: Vec<Component>,
+    tokenizer: Tokenizer,
+    options: Options,
+    notes: Vec<String>,
+}
+
+impl Prepared {
+    /// Makes everything ready.
+    ///
+    /// # Errors
+    /// Whatever the user has to mend before a request can be sent.
+    pub fn new(plan: Plan, registry: &Registry, invocation: Invocation, control: Control) -> Result<Self, EngineError> {
+        let mut notes = plan.notes.clone();
+        let mut components = Vec::new();
+        let options_of = |name: &str| {
+            plan.plugin_options.get(name).map_or_else(String::new, |options| serde_json::json!(options).to_string())
+        };
+        let made = registry.endpoint(&plan.server.endpoint, &options_of(&plan.server.endpoint))?;
+        let endpoint = made.component;
+        components.push(made.used);
+        let slos = plan.objectives.as_deref().map(Slos::parse).transpose().map_err(goodput_error)?;
+        let options = metric_options(&plan, &*endpoint, slos)?;
+        let resolved = inferometer_tokens::resolve(&TokenizerRequest {
+            name: plan.tokenizer.name.clone(),
+            model: plan.models.first().cloned().unwrap_or_default(),
+            revision: plan.tokenizer.revision.clone(),
+        })?;
+        notes.extend(resolved.note);
+        let text = Text::new(resolved.tokenizer.clone());
+        let made = registry.dataset(&plan.data.loader, &options_of(&plan.data.loader))?;
+        let mut loader = made.component;
+        components.push(made.used);
+        let request = DatasetRequest {
+            source: plan.data.source.as_ref().map(|file| file.display().to_string()),
+            seed: plan.seed,
+            entries: plan.data.entries,
+            input_tokens: plan.data.input_tokens,
+            output_tokens: plan.data.output_tokens,
+        };
+        let dataset = loader.open(&request, &text).map_err(EngineError::component(match &plan.data.source {
+            Some(_) => "--input-file",
+            None => &plan.data.loader,
+        }))?;
+        let pool = Pool::prepare(&plan, dataset.sessions, &*loader, &*endpoint, &text)?;
+        if pool.sessions.iter().all(|session| session.turns.is_empty()) {
+            return Err(config_error("the data set holds no request; give one with at least one session"));
+        }
+        let mut names: Vec<String> = EXPORTERS.iter().map(|name| (*name).to_owned()).collect();
+        names.splice(EXPORTERS.len() - 1..EXPORTERS.len() - 1, plan.exporters.iter().cloned());
+        let mut exporters = Vec::new();
+        for name in names {
+            let made = registry.exporter(&name, &options_of(&name))?;
+            components.push(made.used);
+            exporters.push((name, made.component));
+        }
+        let job = Job::new(&plan, Clock::start(), control, endpoint, pool)?;
+        let workers = workers(&plan);
+        let mut strategies = Vec::new();
+        for shard in 0..workers {
+            let mut own = Vec::new();
+            for (index, phase) in job.phases.iter().map(|phase| &phase.plan).enumerate() {
+                let made = registry.timing(&phase.strategy, &options_of(&phase.strategy))?;
+                if shard == 0 && !components.contains(&made.used) {
+                    components.push(made.used);
+                }
+                let mut strategy = made.component;
+                let spec = phase_spec(phase, seed_for(plan.seed, "timing", index as u64), shard, workers);
+                strategy.start(&spec, &job.pool).map_err(EngineError::component(&phase.strategy))?;
+                own.push(strategy);
+            }
+            strategies.push(own);
+        }
+        raise_descriptor_limit();
+        Ok(Self {
+            benchmark_id: benchmark_id(job.clock),
+            tokenizer: resolved.tokenizer,
+            plan,
+            invocation,
+            job: Arc::new(job),
+            strategies,
+            exporters,
+            components,
+            options,
+            notes,
+        })
+    }
+
+    /// The phases, with the counts that depend on the data filled in.
+    pub fn phases(&self) -> Vec<PhasePlan> {
+        self.job.phases.iter().map(|phase| phase.plan.clone()).collect()
+    }
+
+    /// What is worth saying before the load.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
+    }
+
+    /// The first `count` requests as they would be sent: session name and body.
+    pub fn preview(&self, count: usize) -> Vec<(String, String)> {
+        let sessions = self.job.pool.sessions.iter();
+        let turns = sessions.flat_map(|session| session.turns.iter().map(move |turn| (session, turn)));
+        turns
+            .take(count)
+            .map(|(session, turn)| {
+                (session.name.clone(), String::from_utf8_lossy(pool::body(&turn.outgoing)).into_owned())
+            })
+            .collect()
+    }
+
+    /// Makes the folder for the results.
+    ///
+    /// # Errors
+    /// When it cannot be made or already holds a run.
+    pub fn folder(&self) -> Result<PathBuf, EngineError> {
+        artifacts::folder(&self.plan, &self.benchmark_id)
+    }
+
+    /// Sends the load and waits for its end.
+    ///
+    /// # Errors
+    /// When the server is not ready in time, or the system refuses a thread or a socket.
+    pub fn run(self, folder: &Path) -> Result<(Finished, Exporters), EngineError> {
+        if let Some(ready) = self.plan.server.ready {
+            ready::wait(&self.plan, ready, &*self.job.endpoint)?;
+        }
+        let barrier = Arc::new(Barrier::new(self.strategies.len()));
+        let pooled = self.plan.server.reuse == ConnectionReuse::Pooled;
+        let streaming = self.options.streaming;
+        let mut threads = Vec::new();
+        for (shard, strategies) in self.strategies.into_iter().enumerate() {
+            let (job, barrier) = (Arc::clone(&self.job), Arc::clone(&barrier));
+            let run = move || worker::run(&job, shard as u16, strategies, streaming, pooled, &barrier);
+            let spawned = std::thread::Builder::new().name(format!("worker-{shard}")).spawn(run);
+            threads.push(spawned.map_err(|source| EngineError::System { what: "starting a worker thread", source })?);
+        }
+        let mut found = Vec::new();
+        for thread in threads {
+            let result = thread.join().unwrap_or_else(|_| Err(std::io::Error::other("a worker thread panicked")));
+            found.push(result.map_err(|source| EngineError::System { what: "running a worker", source })?);
+        }
+        self.job.control.counters.phase.store(u32::MAX, SeqCst);
+        let mut notes = self.notes;
+        for line in inferometer_host::drain_log() {
+            notes.push(line.message);
+        }
+        let busy = found.iter().map(|found| found.busy).fold(0.0, f64::max);
+        let strategy_error = found.iter_mut().find_map(|found| found.strategy_error.take());
+        let mut stores: Vec<Store> = found.into_iter().map(|found| found.store).collect();
+        let tally = if self.options.token_source == TokenSource::ServerOnly {
+            tally::Tally::default()
+        } else {
+            tally::tally(&mut stores, &self.job.pool, &self.tokenizer)
+        };
+        let facts = report::Facts {
+            plan: &self.plan,
+            invocation: &self.invocation,
+            benchmark_id: &self.benchmark_id,
+            components: self.components,
+            folder,
+            options: &self.options,
+            notes,
+            busy,
+            strategy_error,
+            tally,
+        };
+        let report = report::report(&self.job, &stores, facts);
+        let error_limit = self.plan.error_limit;
+        let finished = Finished { report, stores, job: self.job, options: self.options, error_limit };
+        Ok((finished, Exporters::new(self.exporters, folder)))
+    }
+}
+
+fn config_error(error: impl std::fmt::Display) -> EngineError {
+    EngineError::Config(ConfigError::new(error.to_string()))
+}
+
+fn goodput_error(error: impl std::fmt::Display) -> EngineError {
+    config_error(format!("--goodput: {error}"))
+}
+
+/// Which metrics this run has.
+fn metric_options(plan: &Plan, endpoint: &dyn Endpoint, slos: Option<Slos>) -> Result<Options, EngineError> {
+    let info = endpoint.info();
+    if info.path.is_empty() && plan.server.path.is_none() {
+        return Err(config_error(format!(
+            "the endpoint '{}' has no path of its own; give one with --endpoint",
+            plan.server.endpoint
+        )));
+    }
+    if plan.server.streaming && !info.streams {
+        return Err(config_error(format!(
+            "--streaming: the endpoint '{}' cannot stream; leave the flag out",
+            plan.server.endpoint
+        )));
+    }
+    let options = Options {
+        streaming: plan.server.streaming,
+        produces_tokens: info.produces_tokens,
+        tokenizes_input: info.tokenizes_input,
+        token_source: if plan.tokenizer.server_only { TokenSource::ServerOnly } else { TokenSource::ServerFirst },
+        open_loop: plan.phases.last().is_some_and(|phase| phase.rate.is_some()),
+        slos,
+    };
+    if let Some(slos) = &options.slos {
+        slos.check(&options).map_err(goodput_error)?;
+    }
+    Ok(options)
+}
+
+/// Twelve hexadecimal digits that differ from run to run.
+fn benchmark_id(clock: Clock) -> String {
+    let drawn = seed_for(clock.epoch_ns(), "benchmark-id", u64::from(std::process::id()));
+    format!("{:012x}", drawn >> 16)
+}
+
+/// Each connection takes a descriptor; the soft limit is often 1,024.
+fn raise_descriptor_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    // Where it cannot be raised, connections beyond it fail with the system's own words.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
+}

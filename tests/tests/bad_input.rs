@@ -1,0 +1,392 @@
+//! What cannot work is refused in words that help, before any request is sent, and with an exit code that scripts can
+//! tell apart; what fails all the same leaves files that say why.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::Path;
+
+use inferometer_mock::MockConfig;
+use inferometer_tests::mock::Mock;
+use inferometer_tests::results::{Outcomes, Results};
+use inferometer_tests::run::{Outcome, Program};
+
+/// A few short requests.
+const SHORT: [&str; 6] = ["--request-count", "4", "--isl", "10", "--osl", "4"];
+
+/// Checks that the program says what is wrong, all of `words`, and nothing a user cannot read.
+fn says(outcome: &Outcome, words: &[&str]) {
+    let said = &outcome.stderr;
+    assert!(said.starts_with("error: "), "{said}");
+    for word in words {
+        assert!(said.contains(word), "no '{word}' in: {said}");
+    }
+    for noise in ["panicked", "RUST_BACKTRACE", "stack backtrace", "Os {", "Some(", "src/"] {
+        assert!(!said.contains(noise), "'{noise}' in: {said}");
+    }
+}
+
+/// Runs `profile` with these arguments, which have to be refused for a reason of `words` before anything is sent.
+fn refused(args: &[&str], words: &[&str]) {
+    refused_with(|program| program.args(args), words);
+}
+
+/// As [`refused`], with files to make beforehand.
+fn refused_with(add: impl FnOnce(Program) -> Program, words: &[&str]) {
+    let mock = Mock::start(MockConfig::default());
+    let outcome = add(mock.profile()).run().expect_code(2);
+    says(&outcome, words);
+    assert_eq!(outcome.stdout, "");
+    assert!(outcome.artifacts().is_empty(), "{:?}", outcome.artifacts());
+    assert!(mock.stop().is_empty(), "a request was sent");
+}
+
+#[test]
+fn a_server_that_cannot_be_reached_is_named_and_the_files_say_so() {
+    // Bound and closed again: nothing listens there.
+    let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|listener| listener.local_addr()).unwrap().port();
+    let url = format!("http://127.0.0.1:{port}");
+    let outcome = Program::profile()
+        .args(["--model", "m", "--url", &url, "--tokenizer", "builtin", "--streaming"])
+        .args(SHORT)
+        .run()
+        .expect_code(3);
+    says(&outcome, &[&url, "no connection", "is the server running", "--url"]);
+    let results = Results::of(&outcome);
+    assert_eq!(results.outcomes(), Outcomes { total: 4, error: 4, ..Outcomes::default() });
+    assert_eq!(results.errors(), BTreeMap::from([("connect".to_owned(), 4)]));
+    assert_eq!(
+        outcome.artifacts(),
+        ["inputs.json", "profile_export.jsonl", "profile_export_aiperf.csv", "profile_export_aiperf.json"]
+    );
+}
+
+#[test]
+fn a_server_that_answers_everything_with_500_leaves_files_with_the_cause() {
+    let mock = Mock::start(MockConfig { error_rate: 1.0, ..MockConfig::default() });
+    let outcome = mock.profile().args(SHORT).run().expect_code(3);
+    let results = Results::of(&outcome);
+    let group = &results.summary["error_summary"][0];
+    assert_eq!(group["count"], 4);
+    assert_eq!(group["error_details"]["code"], 500);
+    assert_eq!(group["error_details"]["message"], "500 an error, as configured");
+    assert_eq!(results.summary["inferometer"]["verdict"]["state"], "invalid");
+    assert!(outcome.stdout.contains("500 an error, as configured"), "{}", outcome.stdout);
+}
+
+#[test]
+fn a_host_without_an_address_is_named() {
+    let outcome = Program::profile()
+        .args(["--model", "m", "--url", "http://no-such-host.invalid:8000", "--tokenizer", "builtin"])
+        .run()
+        .expect_code(3);
+    says(&outcome, &["no-such-host.invalid", "--url"]);
+}
+
+#[test]
+fn a_mistyped_flag_is_answered_with_the_one_that_was_meant() {
+    refused(&["--concurency", "4"], &["'--concurency'", "'--concurrency'"]);
+    refused(&["--num-request", "4"], &["'--num-request'", "--num-requests"]);
+}
+
+#[test]
+fn a_flag_without_its_value_is_named() {
+    refused(&["--request-count"], &["--request-count"]);
+}
+
+#[test]
+fn a_missing_model_is_asked_for() {
+    let outcome = Program::profile().args(["--url", "http://127.0.0.1:9"]).run().expect_code(2);
+    says(&outcome, &["--model is missing", "--model llama-3"]);
+}
+
+#[test]
+fn objectives_that_cannot_be_judged_are_refused_before_the_run() {
+    refused(&["--streaming", "--goodput", "tfft:50"], &["tfft", "ttft"]);
+    refused(&["--streaming", "--goodput", "time_to_first_token:-1"], &["time_to_first_token", "-1"]);
+    refused(&["--streaming", "--goodput", "ttft"], &["ttft", "write tag:value"]);
+    refused(&["--streaming", "--goodput", "ttft:fast"], &["time_to_first_token", "fast", "ms"]);
+    // Without streaming there is no first token to time.
+    refused(&["--goodput", "ttft:50"], &["time_to_first_token", "--streaming"]);
+}
+
+#[test]
+fn objectives_that_can_be_judged_give_goodput() {
+    let mock = Mock::start(MockConfig { ttft_ms: 2.0, ..MockConfig::default() });
+    for (objective, good) in [("ttft:60000", 4.0), ("time_to_first_token:1", 0.0), ("ttft:60000 tpot:60000", 4.0)] {
+        let outcome = mock.profile().args(SHORT).args(["--streaming", "--goodput", objective]).run().expect_code(0);
+        let results = Results::of(&outcome);
+        assert_eq!(results.value("good_request_count"), good, "{objective}");
+        assert_eq!(results.value("good_request_fraction"), good / 4.0, "{objective}");
+        assert!(results.value("goodput") >= 0.0);
+    }
+}
+
+#[test]
+fn numbers_that_make_no_sense_are_named_with_what_would_do() {
+    refused(&["--request-rate", "0"], &["--request-rate 0", "above 0"]);
+    refused(&["--request-rate=-5"], &["--request-rate -5", "above 0"]);
+    refused(&["--request-rate", "nan"], &["--request-rate NaN"]);
+    refused(&["--request-rate", "inf"], &["--request-rate inf"]);
+    refused(&["--request-rate", "fast"], &["'fast'", "--request-rate"]);
+    refused(&["--concurrency", "0"], &["--concurrency 0", "at least 1"]);
+    refused(&["--concurrency", "-1"], &["-1"]);
+    refused(&["--request-count", "0"], &["--request-count 0"]);
+    refused(&["--request-count", "1.5"], &["'1.5'", "whole number"]);
+    refused(&["--benchmark-duration", "0"], &["--benchmark-duration 0"]);
+    refused(&["--benchmark-duration", "soon"], &["'soon'", "3m"]);
+    refused(&["--workers", "0"], &["--workers 0"]);
+    refused(&["--isl", "0"], &["--isl 0"]);
+    refused(&["--osl-stddev", "3"], &["--osl-stddev", "--osl"]);
+    refused(&["--failed-request-threshold", "5"], &["--failed-request-threshold 5", "0.05"]);
+}
+
+#[test]
+fn input_that_cannot_be_read_is_named_with_file_and_line() {
+    refused(&["--input-file", "missing.jsonl"], &["missing.jsonl"]);
+    refused_with(
+        |program| {
+            fs::create_dir(program.folder().join("prompts")).unwrap();
+            program.args(["--input-file", "prompts"])
+        },
+        &["prompts", "folder"],
+    );
+    for (content, line) in [
+        ("{\"text\": \"fine\"}\n{\"text\": \"cut\n", "rows.jsonl:2"),
+        ("{\"text\": \"fine\"}\n\n{\"txet\": \"misspelt\"}\n", "rows.jsonl:3"),
+        ("[1, 2]\n", "rows.jsonl:1"),
+    ] {
+        refused_with(|program| program.file("rows.jsonl", content).args(["--input-file", "rows.jsonl"]), &[line]);
+    }
+    refused_with(|program| program.file("empty.jsonl", "").args(["--input-file", "empty.jsonl"]), &["empty.jsonl"]);
+    refused_with(
+        |program| program.file("binary.jsonl", [0xff, 0xfe, 0x00]).args(["--input-file", "binary.jsonl"]),
+        &["binary.jsonl"],
+    );
+}
+
+#[test]
+fn components_that_do_not_exist_are_answered_with_the_ones_that_do() {
+    refused(&["--endpoint-type", "chatt"], &["'chatt'", "did you mean 'chat'", "completions"]);
+    refused(&["--arrival-pattern", "poison", "--request-rate", "5"], &["'poison'", "did you mean 'poisson'"]);
+    refused(&["--custom-dataset-type", "multi"], &["'multi'", "single_turn"]);
+    refused(&["--exporter", "jsn"], &["'jsn'", "json"]);
+    refused(&["--plugin", "/no/such/plugin.so"], &["/no/such/plugin.so"]);
+    refused(&["--plugin-option", "chat"], &["--plugin-option chat", "name.key=value"]);
+}
+
+#[test]
+fn a_tokenizer_that_is_not_there_is_named() {
+    let with = |name: &str, words: &[&str]| {
+        let outcome = Program::profile()
+            .args(["--model", "m", "--url", "http://127.0.0.1:9", "--tokenizer", name])
+            .run()
+            .expect_code(2);
+        says(&outcome, words);
+    };
+    with("./no/such/folder", &["./no/such/folder"]);
+    with("acme/unheard-of", &["acme/unheard-of"]);
+}
+
+#[test]
+fn urls_that_cannot_be_used_are_refused_with_what_would_do() {
+    let with = |url: &str, words: &[&str]| {
+        let outcome = Program::profile().args(["--model", "m", "--url", url]).run().expect_code(2);
+        says(&outcome, words);
+    };
+    with("https://localhost:8000", &["--url https://localhost:8000", "proxy"]);
+    with("ftp://localhost", &["--url ftp://localhost", "http"]);
+    with("http://", &["--url", "http://127.0.0.1:8000"]);
+    with("http://localhost:99999", &["--url http://localhost:99999", "port"]);
+    with("http://me:secret@localhost:8000", &["--url", "Authorization"]);
+}
+
+#[test]
+fn a_folder_that_already_holds_a_run_is_kept_unless_told_otherwise() {
+    let mock = Mock::start(MockConfig::default());
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().to_str().unwrap();
+    let run = |count: &str, more: &[&str]| {
+        Program::new()
+            .args(["profile", "--model", "mock", "--url", &mock.url(), "--tokenizer", "builtin"])
+            .args(["--artifact-dir", path, "--request-count", count, "--isl", "10", "--osl", "4"])
+            .args(more)
+            .run()
+    };
+    let summary = || fs::read_to_string(folder.path().join("profile_export_aiperf.json")).unwrap();
+    fs::write(folder.path().join("notes.txt"), "mine").unwrap();
+
+    let _ = run("3", &[]).expect_code(0);
+    let first = summary();
+    says(&run("5", &[]).expect_code(2), &[path, "already holds a run", "--overwrite"]);
+    assert_eq!(summary(), first, "the refused run changed what was there");
+
+    // One without lines per request: none of the first run may be left beside it.
+    let _ = run("5", &["--overwrite", "--export-level", "summary"]).expect_code(0);
+    assert_ne!(summary(), first);
+    assert!(!folder.path().join("profile_export.jsonl").exists());
+    assert_eq!(fs::read_to_string(folder.path().join("notes.txt")).unwrap(), "mine", "others' files are left alone");
+    assert_eq!(mock.stop().len(), 8);
+}
+
+#[test]
+fn an_artifact_folder_that_is_a_file_is_refused() {
+    let mock = Mock::start(MockConfig::default());
+    let outcome = mock.profile().file("artifacts", "a file").run().expect_code(2);
+    says(&outcome, &["--artifact-dir artifacts is a file"]);
+    assert!(mock.stop().is_empty());
+}
+
+#[test]
+fn each_run_gets_a_folder_of_its_own_and_latest_points_to_the_newest() {
+    let mock = Mock::start(MockConfig::default());
+    let outcome = Program::new()
+        .args(["profile", "--model", "mock", "--url", &mock.url(), "--tokenizer", "builtin"])
+        .args(SHORT)
+        .run()
+        .expect_code(0);
+    let artifacts = outcome.folder().join("artifacts");
+    let target = fs::read_link(artifacts.join("latest")).expect("there is a link");
+    assert!(target.is_relative(), "the folder can be moved: {target:?}");
+    let run = artifacts.join(&target);
+    let id = outcome_id(&run);
+    assert!(target.to_str().unwrap().ends_with(&id), "{target:?} is not called after {id}");
+    assert!(outcome.stdout.contains(target.to_str().unwrap()), "{}", outcome.stdout);
+}
+
+fn outcome_id(run: &Path) -> String {
+    let text = fs::read_to_string(run.join("profile_export_aiperf.json")).expect("the run left its summary");
+    let summary: serde_json::Value = serde_json::from_str(&text).unwrap();
+    summary["benchmark_id"].as_str().expect("a run has an id").to_owned()
+}
+
+#[test]
+fn a_configuration_file_is_checked_as_the_flags_are() {
+    let with = |content: &str, words: &[&str]| {
+        refused_with(|program| program.file("run.toml", content).args(["--config", "run.toml"]), words);
+    };
+    with("concurency = 4\n", &["run.toml", "'concurency'", "did you mean 'concurrency'"]);
+    with("concurrency = \"many\"\n", &["run.toml", "'concurrency'", "'many'"]);
+    with("request_count = 0\n", &["--request-count 0"]);
+    with("concurrency = \n", &["run.toml", "line 1"]);
+    with("[plugins]\nfolder = \"x\"\n", &["run.toml", "plugins", "folder"]);
+    refused(&["--config", "missing.toml"], &["missing.toml"]);
+}
+
+#[test]
+fn flags_win_over_the_configuration_file() {
+    let mock = Mock::start(MockConfig::default());
+    let file = "request-count = 50\nconcurrency = 3\nisl = 10\nosl = 4\nstreaming = true\n";
+    let outcome = mock
+        .profile()
+        .file("run.toml", file)
+        .args(["--config", "run.toml", "--request-count", "6", "--streaming=false"])
+        .run()
+        .expect_code(0);
+    let results = Results::of(&outcome);
+    assert_eq!(results.outcomes(), Outcomes { total: 6, ok: 6, ..Outcomes::default() });
+    let plan = &results.summary["inferometer"]["plan"];
+    assert_eq!(plan["phases"][0]["concurrency"], 3);
+    assert_eq!(plan["server"]["streaming"], false);
+    assert_eq!(mock.stop().len(), 6);
+}
+
+#[test]
+fn a_missing_key_is_reported_in_the_servers_words() {
+    let mock = Mock::start(MockConfig { api_key: Some("sk-right".into()), ..MockConfig::default() });
+    for key in [None, Some("sk-wrong")] {
+        let program = mock.profile().args(SHORT);
+        let program = match key {
+            Some(key) => program.args(["--api-key", key]),
+            None => program,
+        };
+        let outcome = program.run().expect_code(3);
+        let results = Results::of(&outcome);
+        assert_eq!(results.summary["error_summary"][0]["error_details"]["code"], 401);
+        assert!(outcome.stdout.contains("401"), "{}", outcome.stdout);
+    }
+}
+
+#[test]
+fn a_key_is_used_and_stands_in_nothing_that_the_program_leaves_behind() {
+    let key = "sk-9f2b47c1";
+    let mock = Mock::start(MockConfig { api_key: Some(key.into()), ..MockConfig::default() });
+    let given: [&dyn Fn(Program) -> Program; 5] = [
+        &|program| program.env("INFEROMETER_API_KEY", key),
+        &|program| program.args(["--api-key", key]),
+        &|program| program.arg(format!("--api-key={key}")),
+        &|program| program.args(["-H", &format!("Authorization: Bearer {key}")]),
+        &|program| program.file("run.toml", format!("api-key = \"{key}\"")).args(["--config", "run.toml"]),
+    ];
+    for (way, give) in given.iter().enumerate() {
+        let outcome = give(mock.profile()).args(SHORT).run().expect_code(0);
+        assert!(!outcome.stdout.contains(key) && !outcome.stderr.contains(key), "way {way}: printed");
+        for name in outcome.artifacts() {
+            assert!(!outcome.text(&name).contains(key), "way {way}: in {name}");
+        }
+        let dry = give(mock.profile()).args(SHORT).arg("--dry-run").run().expect_code(0);
+        assert!(!dry.stdout.contains(key) && !dry.stderr.contains(key), "way {way}: printed by --dry-run");
+    }
+}
+
+#[test]
+fn a_key_that_no_header_can_carry_is_refused_without_showing_it() {
+    let outcome = Program::profile()
+        .args(["--model", "m", "--url", "http://127.0.0.1:9", "--api-key", "sk-\nsecret"])
+        .run()
+        .expect_code(2);
+    says(&outcome, &["API key"]);
+    assert!(!outcome.stderr.contains("secret"), "{}", outcome.stderr);
+}
+
+#[test]
+fn a_dry_run_shows_the_plan_and_the_first_requests_and_sends_nothing() {
+    let mock = Mock::start(MockConfig::default());
+    let words = ["--streaming", "--concurrency", "2", "--random-seed", "5"];
+    let dry = mock.profile().args(SHORT).args(words).arg("--dry-run").run().expect_code(0);
+    assert!(dry.artifacts().is_empty(), "{:?}", dry.artifacts());
+    let (plan, requests) = dry.stdout.split_once("\nrequest 0").expect("a plan, then requests");
+    let plan: serde_json::Value = serde_json::from_str(plan).unwrap_or_else(|error| panic!("{error} in {plan}"));
+    assert_eq!(plan["phases"][0]["concurrency"], 2);
+    assert_eq!(plan["seed"], 5);
+
+    let run = mock.profile().args(SHORT).args(words).run().expect_code(0);
+    assert_eq!(mock.stop().len(), 4, "the dry run sent something");
+    let inputs = run.json("inputs.json");
+    let first = inputs["data"][0]["payloads"][0].as_object().expect("the first body");
+    let content = first["messages"][0]["content"].as_str().expect("the first prompt");
+    let shown = requests.lines().next().expect("the first request");
+    assert!(shown.contains(&serde_json::to_string(content).unwrap()), "{shown} is not what is sent: {first:?}");
+}
+
+#[test]
+fn a_server_that_is_not_ready_in_time_is_named() {
+    let mock = Mock::start(MockConfig::default());
+    let outcome = mock
+        .profile()
+        .args(["--model", "other", "--wait-for-model-timeout", "0.2", "--wait-for-model-interval", "0.05"])
+        .args(SHORT)
+        .run();
+    // The first model is there, so the run begins; the second is the server's to refuse.
+    assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
+    let absent = Program::profile()
+        .args(["--model", "other", "--url", &mock.url(), "--tokenizer", "builtin"])
+        .args(["--wait-for-model-timeout", "0.2", "--wait-for-model-interval", "0.05"])
+        .args(SHORT)
+        .run()
+        .expect_code(3);
+    says(&absent, &[&mock.url(), "'other'", "--wait-for-model-timeout"]);
+    assert_eq!(mock.stop().len(), 4);
+}
+
+#[test]
+fn a_reader_that_stops_reading_breaks_nothing() {
+    let mock = Mock::start(MockConfig::default());
+    let outcome = mock.profile().args(SHORT).unread().run().expect_code(0);
+    assert_eq!(outcome.stderr, "");
+    assert_eq!(Results::of(&outcome).outcomes(), Outcomes { total: 4, ok: 4, ..Outcomes::default() });
+    let dry = mock.profile().args(SHORT).arg("--dry-run").unread().run().expect_code(0);
+    assert_eq!(dry.stderr, "");
+    let demo = Program::new().args(["demo", "--artifact-dir", "artifacts"]).unread().run().expect_code(0);
+    assert_eq!(demo.stderr, "");
+}
