@@ -9,7 +9,7 @@ use inferometer_mock::MockConfig;
 use inferometer_tests::binary;
 use inferometer_tests::mock::Mock;
 use inferometer_tests::results::{Outcomes, Results};
-use inferometer_tests::run::Program;
+use inferometer_tests::run::{Outcome, Program};
 use tempfile::TempDir;
 
 /// A few short requests to the example's endpoint.
@@ -20,15 +20,15 @@ static LIBRARY: LazyLock<PathBuf> = LazyLock::new(|| binary::example_plugin("inf
 
 /// A folder with a copy of the example in it, and the path of the copy.
 fn plugin_folder() -> (TempDir, PathBuf) {
-    let folder = tempfile::tempdir().unwrap();
-    let copy = folder.path().join(LIBRARY.file_name().unwrap());
-    fs::copy(&*LIBRARY, &copy).unwrap();
-    fs::set_permissions(&copy, Permissions::from_mode(0o644)).unwrap();
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    let copy = folder.path().join(LIBRARY.file_name().expect("a library has a name"));
+    fs::copy(&*LIBRARY, &copy).expect("a library can be copied");
+    fs::set_permissions(&copy, Permissions::from_mode(0o644)).expect("the copy is ours");
     (folder, copy)
 }
 
 /// Runs it and expects each request to end well with its six tokens.
-fn succeeds(program: impl FnOnce(Program) -> Program) -> inferometer_tests::run::Outcome {
+fn succeeds(program: impl FnOnce(Program) -> Program) -> Outcome {
     let mock = Mock::start(MockConfig::default());
     let outcome = program(mock.profile()).args(SHORT).run().expect_code(0);
     let results = Results::of(&outcome);

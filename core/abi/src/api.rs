@@ -67,7 +67,7 @@ pub trait TimingStrategy: Send + 'static {
     /// Ends the phase; what was sent is still measured.
     fn next(&mut self, now_ns: u64, load: &Load) -> Result<Step>;
 
-    /// A request of this shard ended.
+    /// A request of this shard ended; the host goes on with the session's next turn by itself.
     ///
     /// # Errors
     /// Ends the phase; what was sent is still measured.

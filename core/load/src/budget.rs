@@ -2,18 +2,24 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-/// So many requests and no more, numbered from 0, whoever takes them.
+/// So many requests and sessions and no more, numbered from 0, whoever takes them.
 #[derive(Debug)]
 pub struct Budget {
     taken: AtomicU64,
     limit: u64,
-    sessions: AtomicU64,
+    begun: AtomicU64,
+    session_limit: u64,
 }
 
 impl Budget {
-    /// A budget of `limit` requests; `None`: no limit.
-    pub fn new(limit: Option<u64>) -> Self {
-        Self { taken: AtomicU64::new(0), limit: limit.unwrap_or(u64::MAX), sessions: AtomicU64::new(0) }
+    /// A budget of so many requests and so many sessions; `None`: no limit.
+    pub fn new(requests: Option<u64>, sessions: Option<u64>) -> Self {
+        Self {
+            taken: AtomicU64::new(0),
+            limit: requests.unwrap_or(u64::MAX),
+            begun: AtomicU64::new(0),
+            session_limit: sessions.unwrap_or(u64::MAX),
+        }
     }
 
     /// The number of the next request, if there is one left.
@@ -22,9 +28,20 @@ impl Budget {
         Some(self.taken.fetch_add(1, Relaxed)).filter(|number| *number < self.limit)
     }
 
-    /// The number of the next session.
-    pub(crate) fn session(&self) -> u64 {
-        self.sessions.fetch_add(1, Relaxed)
+    /// The number of the next session, if there is one left.
+    pub(crate) fn next_session(&self) -> Option<u64> {
+        Some(self.begun.fetch_add(1, Relaxed)).filter(|number| *number < self.session_limit)
+    }
+
+    /// Begins the session that a strategy numbers itself; whether that one is still to be had.
+    pub(crate) fn begin_session(&self, number: u64) -> bool {
+        self.begun.fetch_max(number.saturating_add(1), Relaxed);
+        number < self.session_limit
+    }
+
+    /// Sessions begun, or numbered by a strategy up to here.
+    pub fn sessions(&self) -> u64 {
+        self.begun.load(Relaxed).min(self.session_limit)
     }
 
     /// Whether every request was taken.

@@ -4,7 +4,7 @@
 use crate::Budget;
 use inferometer_abi::{
     api::TimingStrategy,
-    types::{ANY_SESSION, Flow, Load, Result, Step, StepKind},
+    types::{ANY_SESSION, Error, ErrorKind, Flow, Load, Result, Step, StepKind, step_flags},
 };
 use std::sync::Arc;
 
@@ -13,8 +13,10 @@ use std::sync::Arc;
 pub struct Arrival {
     /// Number of the request in its phase.
     pub request: u64,
-    /// Number of the session in its phase.
+    /// Number of the session in its phase, or in the data set if it is exact.
     pub session: u64,
+    /// Whether the session is the data set's own number.
+    pub is_exact: bool,
     /// When the schedule wants it sent, in nanoseconds since the phase began.
     pub intended_ns: u64,
 }
@@ -69,35 +71,70 @@ impl Pump {
                 self.pending = Some(step);
                 Action::Until(wake_ns)
             }
-            StepKind::SEND => match self.budget.request() {
-                Some(request) => {
-                    self.load.open += 1;
-                    self.load.sent += 1;
-                    let session = if step.session == ANY_SESSION { self.budget.session() } else { step.session };
-                    Action::Launch(Arrival { request, session, intended_ns: step.at_ns })
-                }
-                None => {
-                    self.ended = true;
-                    Action::End
-                }
-            },
+            StepKind::SEND => self.launch(step).map_or_else(|| self.end(), Action::Launch),
             StepKind::WAIT if step.at_ns > now_ns => Action::Until(wake_ns),
             // A wait for the past would spin; the strategy is asked again when something happens.
+            StepKind::PARK | StepKind::WAIT if self.load.open == 0 && self.duration_ns == u64::MAX => {
+                self.ended = true;
+                return Err(Error::new(ErrorKind::OTHER, "it waits for a request to end, and none is under way"));
+            }
             StepKind::PARK | StepKind::WAIT if self.duration_ns == u64::MAX => Action::Park,
             StepKind::PARK | StepKind::WAIT => Action::Until(self.duration_ns),
-            _ => {
+            StepKind::END => self.end(),
+            StepKind(unknown) => {
                 self.ended = true;
-                Action::End
+                return Err(Error::new(ErrorKind::UNSUPPORTED, format!("it gave a step of unknown kind {unknown}")));
             }
         })
     }
 
-    /// A session of this worker ended with this request.
+    fn end(&mut self) -> Action {
+        self.ended = true;
+        Action::End
+    }
+
+    /// Takes what the arrival needs from the budget, if it is still to be had.
+    fn launch(&mut self, step: Step) -> Option<Arrival> {
+        let session = match step.session {
+            ANY_SESSION => self.budget.next_session()?,
+            number => self.budget.begin_session(number).then_some(number)?,
+        };
+        let request = self.budget.request()?;
+        self.load.open += 1;
+        self.load.sent += 1;
+        let is_exact = step.session != ANY_SESSION && step.flags & step_flags::EXACT != 0;
+        Some(Arrival { request, session, is_exact, intended_ns: step.at_ns })
+    }
+
+    /// Arrivals that were due before the phase's end and were not launched: the worker did not come round to them.
+    /// To be asked once, when the phase's time is over.
+    pub fn missed(&mut self) -> u64 {
+        let mut missed = 0;
+        let mut step = self.pending.take();
+        while self.duration_ns != u64::MAX && !self.budget.is_spent() {
+            let next = step.take().map_or_else(|| self.strategy.next(self.duration_ns, &self.load), Ok);
+            match next {
+                Ok(Step { kind: StepKind::SEND, at_ns, .. }) if at_ns < self.duration_ns => missed += 1,
+                _ => break,
+            }
+            // Part of the budget, so that the count stays exact over all workers.
+            if self.budget.request().is_none() {
+                return missed - 1;
+            }
+        }
+        missed
+    }
+
+    /// A request of this worker ended, and its session with it unless another `follows`.
     ///
     /// # Errors
     /// The strategy's; there are no further arrivals then.
-    pub fn ended(&mut self, flow: &Flow) -> Result<()> {
-        self.load.open = self.load.open.saturating_sub(1);
+    pub fn ended(&mut self, flow: &Flow, follows: bool) -> Result<()> {
+        if follows {
+            self.load.sent += 1;
+        } else {
+            self.load.open = self.load.open.saturating_sub(1);
+        }
         self.load.ended += 1;
         self.load.failed += u64::from(flow.failed != 0);
         self.strategy.on_flow(flow).inspect_err(|_| self.ended = true)
@@ -123,7 +160,7 @@ mod tests {
     }
 
     fn pump(steps: &[Step], requests: Option<u64>, duration_ns: Option<u64>) -> Pump {
-        Pump::new(Box::new(Script(steps.to_vec())), Arc::new(Budget::new(requests)), duration_ns)
+        Pump::new(Box::new(Script(steps.to_vec())), Arc::new(Budget::new(requests, None)), duration_ns)
     }
 
     /// Runs to the end on a virtual clock; what was launched, and when.
@@ -144,8 +181,8 @@ mod tests {
         assert_eq!(
             launched,
             [
-                (50, Arrival { request: 0, session: 7, intended_ns: 50 }),
-                (90, Arrival { request: 1, session: 0, intended_ns: 90 })
+                (50, Arrival { request: 0, session: 7, is_exact: false, intended_ns: 50 }),
+                (90, Arrival { request: 1, session: 0, is_exact: false, intended_ns: 90 })
             ]
         );
     }
@@ -153,7 +190,10 @@ mod tests {
     #[test]
     fn a_late_arrival_keeps_its_intended_time() {
         let mut late = pump(&[Step::send(10, 0)], None, None);
-        assert_eq!(late.poll(500).unwrap(), Action::Launch(Arrival { request: 0, session: 0, intended_ns: 10 }));
+        assert_eq!(
+            late.poll(500).unwrap(),
+            Action::Launch(Arrival { request: 0, session: 0, is_exact: false, intended_ns: 10 })
+        );
     }
 
     #[test]
@@ -165,7 +205,7 @@ mod tests {
 
     #[test]
     fn a_budget_is_exact_over_workers() {
-        let budget = Arc::new(Budget::new(Some(1000)));
+        let budget = Arc::new(Budget::new(Some(1000), None));
         let workers: Vec<_> = (0..4)
             .map(|_| {
                 let budget = Arc::clone(&budget);
@@ -178,8 +218,45 @@ mod tests {
     }
 
     #[test]
+    fn waiting_for_nothing_is_an_error_and_not_a_hang() {
+        let past = Step { kind: StepKind::WAIT, at_ns: 0, ..Step::PARK };
+        for step in [past, Step::PARK, Step { kind: StepKind(9), ..Step::PARK }] {
+            let mut pump = pump(&[step], None, None);
+            assert!(pump.poll(5).is_err());
+            assert_eq!(pump.poll(6).unwrap(), Action::End);
+        }
+    }
+
+    #[test]
     fn a_wait_for_the_past_does_not_spin() {
         let wait = Step { kind: StepKind::WAIT, at_ns: 0, ..Step::PARK };
-        assert_eq!(pump(&[wait], None, None).poll(5).unwrap(), Action::Park);
+        let mut pump = pump(&[Step::send(0, 0), wait], None, None);
+        assert!(matches!(pump.poll(5).unwrap(), Action::Launch(_)));
+        assert_eq!(pump.poll(5).unwrap(), Action::Park);
+    }
+
+    #[test]
+    fn sessions_end_a_phase_too() {
+        let steps: Vec<Step> = (0..10).map(|_| Step::send(0, ANY_SESSION)).collect();
+        let budget = Arc::new(Budget::new(None, Some(4)));
+        assert_eq!(run(Pump::new(Box::new(Script(steps)), Arc::clone(&budget), None)).len(), 4);
+        assert_eq!(budget.sessions(), 4);
+    }
+
+    #[test]
+    fn arrivals_that_nobody_came_round_to_are_counted() {
+        let steps: Vec<Step> = (0..10).map(|k| Step::send(k * 10, k)).collect();
+        let mut late = pump(&steps, None, Some(70));
+        assert!(matches!(late.poll(0).unwrap(), Action::Launch(_)));
+        assert_eq!(late.poll(5).unwrap(), Action::Until(10));
+        assert_eq!(late.poll(500).unwrap(), Action::End);
+        assert_eq!(late.missed(), 6);
+    }
+
+    #[test]
+    fn a_closed_loop_misses_nothing() {
+        let mut ended = pump(&[Step::PARK], None, Some(70));
+        assert_eq!(ended.poll(70).unwrap(), Action::End);
+        assert_eq!(ended.missed(), 0);
     }
 }

@@ -62,11 +62,6 @@ impl FailureKind {
             Self::Dropped => "dropped",
         }
     }
-
-    /// Whether the server was never spoken to.
-    pub const fn is_unreachable(self) -> bool {
-        matches!(self, Self::Connect)
-    }
 }
 
 impl fmt::Display for Failure {

@@ -22,6 +22,8 @@ pub struct Row {
     pub status: u16,
     /// Whether the connection had served before.
     pub reused: bool,
+    /// Whether it was sent a second time, since the server had closed the pooled connection.
+    pub resent: bool,
     /// When the schedule wanted it sent.
     pub intended: u64,
     /// When it got its slot; the start of every service latency.
@@ -54,7 +56,7 @@ pub struct Row {
     pub connect_ns: u64,
     /// Bytes of the request's body.
     pub body_bytes: u32,
-    /// Reads from the socket that brought bytes of the response's body.
+    /// Reads from the socket that brought bytes of the response, its head included.
     pub reads: u32,
     /// Bytes of the response's body, as framed on the wire.
     pub received_bytes: u64,
@@ -91,6 +93,7 @@ impl Row {
         outcome: Outcome::ERROR,
         status: 0,
         reused: false,
+        resent: false,
         intended: ABSENT_NS,
         permitted: ABSENT_NS,
         connected: ABSENT_NS,

@@ -1,7 +1,7 @@
 //! [`Client`]: one exchange after another over pooled connections, each of them stamped.
 
 use crate::{
-    connection::{Connection, plain},
+    connection::{Connection, Sent, plain},
     framing::Frames,
     http1::{ResponseHead, parse_head},
     request::{Destination, Head, RequestIds},
@@ -12,13 +12,19 @@ use std::{cell::RefCell, io};
 
 /// Longest response head that is read, in bytes.
 const LONGEST_HEAD: usize = 256 << 10;
+/// Longest body that is read as a whole, in bytes.
+const LONGEST_BODY: usize = 64 << 20;
+/// How soon a pooled connection has to break, in nanoseconds and in round trips, to pass for one that the server had
+/// closed while it was idle. Later, the server had the request.
+const STALE_NS: u64 = 50_000_000;
+const STALE_ROUND_TRIPS: u64 = 4;
 
 /// When what happened, in nanoseconds since the run began; [`ABSENT_NS`] where it did not.
 #[derive(Clone, Copy, Debug)]
 pub struct Stamps {
     /// A connection was ready.
     pub connected: u64,
-    /// The first byte of the request was handed to the kernel.
+    /// The first byte of the request was handed to the kernel; of the first attempt, if there were two.
     pub sent: u64,
     /// The last byte of the request was handed to the kernel.
     pub written: u64,
@@ -30,12 +36,14 @@ pub struct Stamps {
     pub last_byte: u64,
     /// Time spent on connecting, in nanoseconds.
     pub connect_ns: u64,
-    /// Reads that brought bytes of the response.
+    /// Reads that brought bytes of the response, its head included.
     pub reads: u32,
     /// Bytes of the response's body, as framed on the wire.
     pub received_bytes: u64,
     /// Whether the connection had served before.
     pub reused: bool,
+    /// Whether it was sent a second time, since the server had closed the pooled connection.
+    pub resent: bool,
     /// HTTP status; 0: none was received.
     pub status: u16,
 }
@@ -53,6 +61,7 @@ impl Stamps {
         reads: 0,
         received_bytes: 0,
         reused: false,
+        resent: false,
         status: 0,
     };
 }
@@ -113,24 +122,59 @@ impl Client {
         stamps: &mut Stamps,
         receiver: &mut impl Receiver,
     ) -> Result<(), Failure> {
-        loop {
-            let mut connection = self.connect(to, stamps).await?;
-            head.write(ids, body, &mut connection.output);
-            match connection.send(&self.clock).await {
-                Ok((sent, written)) => (stamps.sent, stamps.written) = (sent, written),
-                Err(_) if connection.reused => continue,
-                Err(e) => return Err(broken("while the request was written", &e)),
+        let mut connection = self.connect(to, stamps).await?;
+        let response = match self.attempt(&mut connection, head, ids, body, stamps).await {
+            Err(_) if self.was_stale(&connection, stamps) => {
+                // One more attempt, on a connection that cannot have been closed for being idle.
+                stamps.resent = true;
+                connection = self.open(to, stamps).await?;
+                self.attempt(&mut connection, head, ids, body, stamps).await?
             }
-            let Some(head) = self.read_head(&mut connection, stamps).await? else { continue };
-            stamps.status = head.status;
-            let keep_alive = head.keep_alive;
-            self.read_body(&mut connection, head, stamps, receiver).await?;
-            if keep_alive && self.pooled && connection.unused().is_empty() {
-                connection.reused = true;
-                self.idle[to].borrow_mut().push(connection);
-            }
-            return Ok(());
+            attempted => attempted?,
+        };
+        let keep_alive = response.keep_alive;
+        self.read_body(&mut connection, response, stamps, receiver).await?;
+        if keep_alive && self.pooled && connection.unused().is_empty() {
+            connection.reused = true;
+            self.idle[to].borrow_mut().push(connection);
         }
+        Ok(())
+    }
+
+    /// Writes the request and reads the head of the answer.
+    async fn attempt(
+        &self,
+        connection: &mut Connection,
+        head: &Head,
+        ids: RequestIds,
+        body: &[u8],
+        stamps: &mut Stamps,
+    ) -> Result<ResponseHead, Failure> {
+        head.write(ids, body, &mut connection.output);
+        let begun = self.clock.now();
+        if stamps.sent == ABSENT_NS {
+            stamps.sent = begun;
+        }
+        let sent = connection.send().await;
+        stamps.written = self.clock.now();
+        if let Ok(Sent::AnsweredEarly) = sent {
+            self.stamp_read(stamps);
+        }
+        let mut response = match (&sent, self.read_head(connection, stamps).await) {
+            // A server may refuse a request before it has read it all, and close.
+            (Err(error), Err(_)) => return Err(broken("while the request was written", error)),
+            (_, read) => read?,
+        };
+        stamps.status = response.status;
+        response.keep_alive &= matches!(sent, Ok(Sent::Whole));
+        response.check_encoding()?;
+        Ok(response)
+    }
+
+    /// Whether a failed attempt tells no more than that the server had closed the idle connection before.
+    fn was_stale(&self, connection: &Connection, stamps: &Stamps) -> bool {
+        let limit = STALE_NS.max(connection.connect_ns.saturating_mul(STALE_ROUND_TRIPS));
+        connection.reused && stamps.first_byte == ABSENT_NS && self.clock.now() - stamps.written < limit
     }
 
     /// An idle connection that still stands, or a new one.
@@ -142,34 +186,36 @@ impl Client {
                 return Ok(connection);
             }
         }
+        self.open(to, stamps).await
+    }
+
+    async fn open(&self, to: usize, stamps: &mut Stamps) -> Result<Connection, Failure> {
         let begun = self.clock.now();
-        let connection = Connection::open(&self.destinations[to].addresses).await?;
+        let mut connection = Connection::open(&self.destinations[to].addresses).await?;
         stamps.connected = self.clock.now();
-        (stamps.connect_ns, stamps.reused) = (stamps.connected - begun, false);
+        connection.connect_ns = stamps.connected - begun;
+        (stamps.connect_ns, stamps.reused) = (connection.connect_ns, false);
         Ok(connection)
     }
 
-    /// The response's head; `None` if a pooled connection turned out to be closed: nothing was answered on it.
-    async fn read_head(
-        &self,
-        connection: &mut Connection,
-        stamps: &mut Stamps,
-    ) -> Result<Option<ResponseHead>, Failure> {
+    /// The response's head.
+    async fn read_head(&self, connection: &mut Connection, stamps: &mut Stamps) -> Result<ResponseHead, Failure> {
         loop {
             if let Some((length, head)) = parse_head(connection.unused())? {
                 connection.consume(length);
-                if (100..200).contains(&head.status) {
+                if head.is_interim() {
+                    // The answer itself has not begun.
+                    stamps.first_byte = if connection.unused().is_empty() { ABSENT_NS } else { stamps.last_byte };
                     continue;
                 }
-                stamps.headers = self.clock.now();
-                return Ok(Some(head));
+                stamps.headers = stamps.last_byte;
+                return Ok(head);
             }
             if connection.unused().len() > LONGEST_HEAD {
                 return Err(Failure::new(FailureKind::Malformed, "the answer's head is longer than 256 KiB"));
             }
             match self.fill(connection, stamps).await {
                 Ok(1..) => {}
-                Ok(0) | Err(_) if connection.reused && stamps.first_byte == ABSENT_NS => return Ok(None),
                 Ok(0) => return Err(Failure::new(FailureKind::Reset, "closed before the answer's head was complete")),
                 Err(e) => return Err(broken("before the answer's head was complete", &e)),
             }
@@ -198,6 +244,9 @@ impl Client {
                 let data = &input[piece.framing..piece.framing + piece.data];
                 match &mut frames {
                     Some(frames) => frames.feed(data, &mut |name, data| receiver.event(name, data, at_ns))?,
+                    None if whole.len() + data.len() > LONGEST_BODY => {
+                        return Err(Failure::new(FailureKind::Malformed, "the answer's body is longer than 64 MiB"));
+                    }
                     None => whole.extend_from_slice(data),
                 }
                 let used = piece.framing + piece.data;
@@ -229,13 +278,17 @@ impl Client {
     async fn fill(&self, connection: &mut Connection, stamps: &mut Stamps) -> io::Result<usize> {
         let count = connection.fill().await?;
         if count > 0 {
-            stamps.last_byte = self.clock.now();
-            if stamps.first_byte == ABSENT_NS {
-                stamps.first_byte = stamps.last_byte;
-            }
-            stamps.reads += 1;
+            self.stamp_read(stamps);
         }
         Ok(count)
+    }
+
+    fn stamp_read(&self, stamps: &mut Stamps) {
+        stamps.last_byte = self.clock.now();
+        if stamps.first_byte == ABSENT_NS {
+            stamps.first_byte = stamps.last_byte;
+        }
+        stamps.reads += 1;
     }
 }
 

@@ -1,9 +1,9 @@
 //! One TCP connection with its buffers.
 
-use inferometer_model::{Clock, Failure, FailureKind};
+use inferometer_model::{Failure, FailureKind};
 use std::{future::poll_fn, io, net::SocketAddr, pin::Pin};
 use tokio::{
-    io::{AsyncRead as _, AsyncWriteExt as _, ReadBuf},
+    io::{AsyncRead as _, Interest, ReadBuf},
     net::TcpStream,
 };
 
@@ -21,6 +21,17 @@ pub(crate) struct Connection {
     pub(crate) output: Vec<u8>,
     /// Whether it has served before.
     pub(crate) reused: bool,
+    /// How long connecting took: about one round trip.
+    pub(crate) connect_ns: u64,
+}
+
+/// What became of a request that was written.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Sent {
+    /// All of it was handed to the kernel.
+    Whole,
+    /// The server answered before it had everything; the rest was not written.
+    AnsweredEarly,
 }
 
 impl Connection {
@@ -33,7 +44,15 @@ impl Connection {
                     // A kernel that refuses this costs latency, not correctness.
                     let _ = stream.set_nodelay(true);
                     let input = vec![0; FIRST_BUFFER];
-                    return Ok(Self { stream, input, start: 0, end: 0, output: Vec::new(), reused: false });
+                    return Ok(Self {
+                        stream,
+                        input,
+                        start: 0,
+                        end: 0,
+                        output: Vec::new(),
+                        reused: false,
+                        connect_ns: 0,
+                    });
                 }
                 Err(e) => last = io::Error::new(e.kind(), format!("{address}: {}", plain(&e))),
             }
@@ -48,11 +67,35 @@ impl Connection {
         !matches!(self.stream.try_read(&mut byte), Err(e) if e.kind() == io::ErrorKind::WouldBlock)
     }
 
-    /// Writes `output`. Returns when its first and its last byte were handed to the kernel.
-    pub(crate) async fn send(&mut self, clock: &Clock) -> io::Result<(u64, u64)> {
-        let sent = clock.now();
-        self.stream.write_all(&self.output).await?;
-        Ok((sent, clock.now()))
+    /// Writes `output`, as long as the server has nothing to say in between.
+    pub(crate) async fn send(&mut self) -> io::Result<Sent> {
+        let mut written = 0;
+        while written < self.output.len() {
+            match self.stream.try_write(&self.output[written..]) {
+                Ok(count) => written += count,
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
+                    let ready = self.stream.ready(Interest::READABLE | Interest::WRITABLE).await?;
+                    if ready.is_readable() && self.try_fill()? {
+                        return Ok(Sent::AnsweredEarly);
+                    }
+                }
+                Err(e) => return Err(e),
+            }
+        }
+        Ok(Sent::Whole)
+    }
+
+    /// Takes in what the server has said already, without waiting; whether that was anything, its end included.
+    fn try_fill(&mut self) -> io::Result<bool> {
+        self.make_room()?;
+        match self.stream.try_read(&mut self.input[self.end..]) {
+            Ok(count) => {
+                self.end += count;
+                Ok(true)
+            }
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => Ok(false),
+            Err(e) => Err(e),
+        }
     }
 
     /// What was read and not yet used.
@@ -70,6 +113,19 @@ impl Connection {
 
     /// Reads more; 0 is the end of the connection.
     pub(crate) async fn fill(&mut self) -> io::Result<usize> {
+        self.make_room()?;
+        let (stream, room) = (&mut self.stream, &mut self.input[self.end..]);
+        let count = poll_fn(|context| {
+            let mut buffer = ReadBuf::new(room);
+            Pin::new(&mut *stream).poll_read(context, &mut buffer).map_ok(|()| buffer.filled().len())
+        })
+        .await?;
+        self.end += count;
+        Ok(count)
+    }
+
+    /// Makes room for the next read.
+    fn make_room(&mut self) -> io::Result<()> {
         if self.end == self.input.len() {
             if self.start > 0 {
                 self.input.copy_within(self.start..self.end, 0);
@@ -80,14 +136,7 @@ impl Connection {
                 return Err(io::Error::other("more than 64 MiB without a place to cut"));
             }
         }
-        let (stream, room) = (&mut self.stream, &mut self.input[self.end..]);
-        let count = poll_fn(|context| {
-            let mut buffer = ReadBuf::new(room);
-            Pin::new(&mut *stream).poll_read(context, &mut buffer).map_ok(|()| buffer.filled().len())
-        })
-        .await?;
-        self.end += count;
-        Ok(count)
+        Ok(())
     }
 }
 

@@ -14,7 +14,7 @@ const LONGEST_EVENT: usize = 64 << 20;
 type Emit<'a> = dyn FnMut(&[u8], &[u8]) -> Result<(), Failure> + 'a;
 
 /// One of the framings.
-pub enum Frames {
+pub(crate) enum Frames {
     /// Server-sent events.
     Sse(Sse),
     /// One JSON value a line.
@@ -23,7 +23,7 @@ pub enum Frames {
 
 impl Frames {
     /// A fresh framer.
-    pub fn new(framing: Framing) -> Self {
+    pub(crate) fn new(framing: Framing) -> Self {
         match framing {
             Framing::Sse => Self::Sse(Sse::default()),
             Framing::JsonLines => Self::JsonLines(JsonLines::default()),
@@ -35,7 +35,7 @@ impl Frames {
     /// # Errors
     /// What `emit` returned, or an event that is too long.
     #[inline]
-    pub fn feed(&mut self, input: &[u8], emit: &mut Emit<'_>) -> Result<(), Failure> {
+    pub(crate) fn feed(&mut self, input: &[u8], emit: &mut Emit<'_>) -> Result<(), Failure> {
         match self {
             Self::Sse(sse) => sse.feed(input, emit),
             Self::JsonLines(lines) => lines.feed(input, emit),
@@ -46,7 +46,7 @@ impl Frames {
     ///
     /// # Errors
     /// What `emit` returned.
-    pub fn finish(&mut self, emit: &mut Emit<'_>) -> Result<(), Failure> {
+    pub(crate) fn finish(&mut self, emit: &mut Emit<'_>) -> Result<(), Failure> {
         match self {
             Self::Sse(sse) => sse.finish(emit),
             Self::JsonLines(lines) => lines.finish(emit),
@@ -58,7 +58,7 @@ impl Frames {
 /// an event; `data` lines are joined with LF; comments and unknown fields are passed over. Unlike the standard, an event
 /// that the end of the stream cuts off before its blank line is handed on, since servers omit it.
 #[derive(Default)]
-pub struct Sse {
+pub(crate) struct Sse {
     /// The beginning of a line whose end has not come yet.
     tail: Vec<u8>,
     /// Data of the event so far, where it could not be borrowed from the input.
@@ -76,7 +76,7 @@ impl Sse {
     ///
     /// # Errors
     /// What `emit` returned, or an event that is too long.
-    pub fn feed(&mut self, mut input: &[u8], emit: &mut Emit<'_>) -> Result<(), Failure> {
+    pub(crate) fn feed(&mut self, mut input: &[u8], emit: &mut Emit<'_>) -> Result<(), Failure> {
         if self.after_cr && !input.is_empty() {
             self.after_cr = false;
             input = input.strip_prefix(b"\n").unwrap_or(input);
@@ -125,7 +125,7 @@ impl Sse {
     ///
     /// # Errors
     /// What `emit` returned.
-    pub fn finish(&mut self, emit: &mut Emit<'_>) -> Result<(), Failure> {
+    pub(crate) fn finish(&mut self, emit: &mut Emit<'_>) -> Result<(), Failure> {
         self.feed(b"\n\n", emit)
     }
 
@@ -174,7 +174,7 @@ impl Sse {
 
 /// One JSON value a line; blank lines are passed over.
 #[derive(Default)]
-pub struct JsonLines {
+pub(crate) struct JsonLines {
     tail: Vec<u8>,
 }
 
@@ -183,7 +183,7 @@ impl JsonLines {
     ///
     /// # Errors
     /// What `emit` returned, or a line that is too long.
-    pub fn feed(&mut self, mut input: &[u8], emit: &mut Emit<'_>) -> Result<(), Failure> {
+    pub(crate) fn feed(&mut self, mut input: &[u8], emit: &mut Emit<'_>) -> Result<(), Failure> {
         while let Some(at) = memchr(b'\n', input) {
             let (head, rest) = (&input[..at], &input[at + 1..]);
             input = rest;
@@ -206,7 +206,7 @@ impl JsonLines {
     ///
     /// # Errors
     /// What `emit` returned.
-    pub fn finish(&mut self, emit: &mut Emit<'_>) -> Result<(), Failure> {
+    pub(crate) fn finish(&mut self, emit: &mut Emit<'_>) -> Result<(), Failure> {
         self.feed(b"\n", emit)
     }
 

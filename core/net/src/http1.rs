@@ -3,7 +3,7 @@
 use inferometer_model::{Failure, FailureKind};
 
 /// Most header fields that are read.
-const MOST_HEADERS: usize = 128;
+const MOST_HEADERS: usize = 256;
 
 /// What is needed of a response's head.
 #[derive(Debug, PartialEq, Eq)]
@@ -13,6 +13,25 @@ pub(crate) struct ResponseHead {
     /// Whether the connection may serve again once the body is read.
     pub(crate) keep_alive: bool,
     pub(crate) body: Body,
+    /// A content coding, which was not asked for.
+    encoding: Option<String>,
+}
+
+impl ResponseHead {
+    /// Whether it only announces the response proper. A switch of protocols does not: nothing of HTTP follows it.
+    pub(crate) fn is_interim(&self) -> bool {
+        matches!(self.status, 100..=199) && self.status != 101
+    }
+
+    /// Refuses an encoded answer; an encoded error page still tells its status.
+    pub(crate) fn check_encoding(&self) -> Result<(), Failure> {
+        match &self.encoding {
+            Some(coding) if (200..300).contains(&self.status) => {
+                Err(malformed(format!("the answer is encoded with {coding}, which was not asked for")))
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 /// Reads a head from the beginning of `input`: its length and what it says, or `None` if it is not whole yet. Interim
@@ -27,7 +46,7 @@ pub(crate) fn parse_head(input: &[u8]) -> Result<Option<(usize, ResponseHead)>, 
     };
     let status = response.code.unwrap_or_default();
     let mut keep_alive = response.version == Some(1);
-    let (mut content_length, mut chunked, mut content_type) = (None, false, String::new());
+    let (mut content_length, mut chunked, mut content_type, mut encoding) = (None, false, String::new(), None);
     for field in response.headers.iter() {
         let value = String::from_utf8_lossy(field.value);
         if field.name.eq_ignore_ascii_case("content-length") {
@@ -50,7 +69,7 @@ pub(crate) fn parse_head(input: &[u8]) -> Result<Option<(usize, ResponseHead)>, 
             content_type = value.into_owned();
         } else if field.name.eq_ignore_ascii_case("content-encoding") && !value.trim().eq_ignore_ascii_case("identity")
         {
-            return Err(malformed(format!("the answer is encoded with {value}, which was not asked for")));
+            encoding = Some(value.into_owned());
         }
     }
     let body = match (status, chunked, content_length) {
@@ -62,7 +81,7 @@ pub(crate) fn parse_head(input: &[u8]) -> Result<Option<(usize, ResponseHead)>, 
             Body::UntilClose
         }
     };
-    Ok(Some((length, ResponseHead { status, content_type, keep_alive, body })))
+    Ok(Some((length, ResponseHead { status, content_type, keep_alive, body, encoding })))
 }
 
 /// How far the body reaches, and how far it has been read.

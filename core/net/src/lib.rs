@@ -2,8 +2,8 @@
 //!
 //! A [`Client`] belongs to one worker thread. It writes a request, stamps what happens to it, cuts the answer into
 //! events where it is a stream, and hands each to a [`Receiver`] with the time of the read that completed it. It knows
-//! nothing of what events mean, of schedules or of metrics, and it never retries a request that reached a server: only
-//! a pooled connection that turns out to have been closed while idle is replaced by a new one.
+//! nothing of what events mean, of schedules or of metrics. It does not retry: only where a pooled connection turns out
+//! to have been closed while it was idle is the request sent once more, on a fresh one, and the stamps say so.
 //!
 //! The HTTP/1.1 client is our own because every read has to be stamped and no chunk may cost an allocation.
 
@@ -14,5 +14,4 @@ mod http1;
 mod request;
 
 pub use client::{Client, Delivery, Receiver, Stamps};
-pub use framing::{Frames, JsonLines, Sse};
 pub use request::{Destination, Head, RequestIds};

@@ -1,5 +1,6 @@
 //! The request's head: everything that stays the same is rendered once per destination.
 
+use inferometer_model::{Failure, FailureKind};
 use std::net::SocketAddr;
 
 /// Where requests go: an HTTP/1.1 server that was already looked up.
@@ -27,21 +28,35 @@ pub struct Head {
 }
 
 impl Head {
-    /// Renders the head of requests with `method` and `path` to `destination`. Names and values have been checked.
+    /// Renders the head of requests with `method` and `path` to `destination`.
+    ///
+    /// # Errors
+    /// When a part holds what would end its line, or its place in it: it names the part.
     pub fn new<'a>(
         method: &str,
         path: &str,
         destination: &Destination,
         headers: impl IntoIterator<Item = (&'a str, &'a str)>,
-    ) -> Self {
+    ) -> Result<Self, Failure> {
+        let refuse = |what: String| Err(Failure::new(FailureKind::Plugin, format!("{what} cannot be sent")));
+        if method.is_empty() || !method.bytes().all(|byte| byte.is_ascii_uppercase()) {
+            return refuse(format!("the method {method:?}"));
+        }
+        if !path.starts_with('/') || !path.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return refuse(format!("the path {path:?}"));
+        }
         let mut rendered = format!("{method} {path} HTTP/1.1\r\nHost: {}\r\n", destination.authority);
         for (name, value) in headers {
+            let is_token = |byte: u8| byte.is_ascii_graphic() && !b"()<>@,;:\\\"/[]?={}".contains(&byte);
+            if name.is_empty() || !name.bytes().all(is_token) || value.bytes().any(|byte| byte.is_ascii_control()) {
+                return refuse(format!("the header {name:?}"));
+            }
             rendered.push_str(name);
             rendered.push_str(": ");
             rendered.push_str(value);
             rendered.push_str("\r\n");
         }
-        Self { rendered: rendered.into_bytes() }
+        Ok(Self { rendered: rendered.into_bytes() })
     }
 
     /// Writes the whole request into `out`.
@@ -92,11 +107,28 @@ mod tests {
         let destination = Destination { authority: "h:1".into(), addresses: vec![] };
         let mut out = Vec::new();
         let ids = RequestIds { request: [0xab; 16], correlation: [1; 16] };
-        Head::new("POST", "/v1/x", &destination, [("Accept", "a/b")]).write(ids, b"{}", &mut out);
+        Head::new("POST", "/v1/x", &destination, [("Accept", "a/b")]).unwrap().write(ids, b"{}", &mut out);
         assert_eq!(
             String::from_utf8(out).unwrap(),
             "POST /v1/x HTTP/1.1\r\nHost: h:1\r\nAccept: a/b\r\nX-Request-ID: abababab-abab-abab-abab-abababababab\r\n\
              X-Correlation-ID: 01010101-0101-0101-0101-010101010101\r\nContent-Length: 2\r\n\r\n{}"
         );
+    }
+
+    #[test]
+    fn nothing_can_be_smuggled_into_a_head() {
+        let destination = Destination { authority: "h:1".into(), addresses: vec![] };
+        let head = |method, path, name, value| Head::new(method, path, &destination, [(name, value)]);
+        assert!(head("POST", "/v1", "X-A", "b c").is_ok());
+        for (method, path, name, value) in [
+            ("POST", "/ HTTP/1.1", "X-A", "b"),
+            ("POST", "/v1\r\nX: y", "X-A", "b"),
+            ("POST", "v1", "X-A", "b"),
+            ("PO ST", "/v1", "X-A", "b"),
+            ("POST", "/v1", "X-A: b\r\nX-B", "b"),
+            ("POST", "/v1", "X-A", "b\r\nX-B: c"),
+        ] {
+            assert!(head(method, path, name, value).is_err(), "{method} {path} {name} {value}");
+        }
     }
 }

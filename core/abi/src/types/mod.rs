@@ -15,4 +15,4 @@ pub use error::{Error, ErrorKind, Result};
 pub use record::{ABSENT_NS, Outcome, Record};
 pub use request::{Header, Message, Outgoing, Part, PartKind, Request, Turn, request_flags};
 pub use telemetry::{Catalogue, Entity, Metric, MetricKind, Sample};
-pub use timing::{ANY_SESSION, Flow, Load, PhaseSpec, Step, StepKind, TurnTime};
+pub use timing::{ANY_SESSION, Flow, Load, PhaseSpec, Step, StepKind, TurnTime, step_flags};

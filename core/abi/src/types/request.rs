@@ -108,7 +108,7 @@ pub mod request_flags {
 pub struct Request<'a> {
     /// The model to ask.
     pub model: RStr<'a>,
-    /// The conversation so far: history and this turn's messages.
+    /// This turn's messages, after the history where the data set's turns build on one another.
     pub messages: RSlice<'a, Message<'a>>,
     /// A JSON object merged over the body last (the turn's extras over the run's), or empty.
     pub extra_json: RStr<'a>,

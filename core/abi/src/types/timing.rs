@@ -33,7 +33,7 @@ pub struct PhaseSpec {
 #[repr(C)]
 #[derive(StableAbi, Clone, Copy, Debug, Default)]
 pub struct Load {
-    /// Arrivals handed to the host that have not ended: in flight, waiting for a slot or for their time.
+    /// Sessions handed to the host that have not ended: in flight, thinking, or waiting for a slot.
     pub open: u32,
     /// Zero.
     pub pad: u32,
@@ -75,13 +75,23 @@ pub struct Step {
     pub at_ns: u64,
     /// The session, or [`ANY_SESSION`].
     pub session: u64,
+    /// See [`step_flags`].
+    pub flags: u64,
     /// Zero.
-    pub reserved: [u64; 2],
+    pub reserved: u64,
+}
+
+/// Bits of [`Step::flags`].
+pub mod step_flags {
+    /// The session is the data set's own number, as in a [`Timetable`](crate::api::Timetable). Without it, it is a number
+    /// of the schedule, and the host chooses the data set's session by it (in turn, by chance, shuffled).
+    pub const EXACT: u64 = 1;
 }
 
 impl Step {
     /// Nothing until something happens.
-    pub const PARK: Self = Self { kind: StepKind::PARK, turn: 0, at_ns: 0, session: ANY_SESSION, reserved: [0; 2] };
+    pub const PARK: Self =
+        Self { kind: StepKind::PARK, turn: 0, at_ns: 0, session: ANY_SESSION, flags: 0, reserved: 0 };
     /// No further arrivals.
     pub const END: Self = Self { kind: StepKind::END, ..Self::PARK };
 
@@ -91,7 +101,8 @@ impl Step {
     }
 }
 
-/// Something that happened: a request of this shard ended.
+/// Something that happened: a request of this shard ended. It was the last of its session if `turn + 1 == turns`, or if
+/// the host had no further request to give.
 #[repr(C)]
 #[derive(StableAbi, Clone, Copy, Debug, Default)]
 pub struct Flow {
@@ -103,11 +114,11 @@ pub struct Flow {
     pub turns: u32,
     /// When it ended.
     pub at_ns: u64,
-    /// From permitted to last content.
+    /// From permitted to last content, or to the failure.
     pub latency_ns: u64,
     /// Think time before the session's next turn.
     pub next_delay_ns: u64,
-    /// Tokens of the answer as far as known.
+    /// Tokens of the answer; 0 where the server did not say.
     pub output_tokens: u32,
     /// 0: it succeeded.
     pub failed: u32,
