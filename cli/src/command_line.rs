@@ -1,5 +1,7 @@
 //! The command line for the record, its secrets removed.
 
+use inferometer_model::secret::shown_text;
+
 /// Flags whose value is a secret.
 const SECRET: [&str; 1] = ["--api-key"];
 /// Flags whose value is a header, of which the name may be seen.
@@ -23,7 +25,7 @@ pub(crate) fn redacted(words: impl IntoIterator<Item = String>) -> String {
                 }
             },
         };
-        shown.push(quoted(word));
+        shown.push(quoted(shown_text(&word)));
     }
     shown.join(" ")
 }
@@ -67,6 +69,9 @@ mod tests {
             &["profile", "-HX-Key: sk-1"],
             &["profile", "--header=X-Key: sk-1"],
             &["profile", "--header", r#"{"X-Key": "sk-1"}"#],
+            &["profile", "--plugin-option", "acme.token=sk-1"],
+            &["profile", "--extra-inputs", r#"{"api_key":"sk-1"}"#],
+            &["profile", "--url", "http://h/v1?key=sk-1"],
         ] {
             assert!(!shown(words).contains("sk-1"), "{}", shown(words));
         }

@@ -15,6 +15,7 @@ use inferometer_model::{
     file::{self, PluginSettings},
     plan::Plan,
     resolve::resolve,
+    secret::shown_url,
 };
 use std::{
     path::PathBuf,
@@ -37,7 +38,7 @@ pub(crate) fn run(args: &ProfileArgs) -> Ended {
 pub(crate) fn measure(plan: Plan, registry: &Registry, ui: Option<Ui>) -> Ended {
     let control = Control::default();
     listen_for_interrupts(&control);
-    let urls: Vec<String> = plan.server.urls.iter().map(ToString::to_string).collect();
+    let urls: Vec<String> = plan.server.urls.iter().map(shown_url).collect();
     let invocation = Invocation { command: command_line::redacted(std::env::args()), terminal: stdout_terminal() };
     let prepared = Prepared::new(plan, registry, invocation, control.clone())?;
     let folder = prepared.folder()?;

@@ -313,6 +313,10 @@ pub struct LoadReport {
     pub lag_p50_ms: Option<f64>,
     /// Send lag behind the schedule in milliseconds, 99th percentile.
     pub lag_p99_ms: Option<f64>,
+    /// From the last send to the end of the window, in seconds.
+    pub tail_s: Option<f64>,
+    /// Whether sending ended by the clock and not by a count.
+    pub sends_by_time: bool,
 }
 
 /// Failures of one kind.

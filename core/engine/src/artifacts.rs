@@ -47,10 +47,15 @@ pub(crate) fn folder(plan: &Plan, benchmark_id: &str) -> std::result::Result<Pat
             "{shown} already holds a run; choose another folder, or add --overwrite to replace it"
         )));
     }
-    for file in held {
-        fs::remove_file(&file).map_err(|e| refuse(format!("cannot replace {}: {e}", file.display())))?;
-    }
     Ok(folder.clone())
+}
+
+/// Removes the run that `folder` holds, just before another takes its place.
+///
+/// # Errors
+/// When a file cannot be removed.
+pub(crate) fn clear(folder: &Path, output: &OutputPlan) -> std::io::Result<()> {
+    results(output).map(|name| folder.join(name)).filter(|file| file.exists()).try_for_each(fs::remove_file)
 }
 
 fn results(output: &OutputPlan) -> impl Iterator<Item = String> {

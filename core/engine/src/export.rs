@@ -1,11 +1,16 @@
 //! Handing a finished run to its exporters, one after another: one that fails is reported, and the others still write.
 
-use crate::{Finished, artifacts::FolderOutput, store::gaps};
+use crate::{
+    Finished,
+    artifacts::{self, FolderOutput},
+    store::gaps,
+};
 use inferometer_abi::{
     api::Exporter,
     documents::Report,
     types::{Outcome, Record, Result},
 };
+use inferometer_model::plan::OutputPlan;
 use std::path::{Path, PathBuf};
 
 /// Records handed over at a time.
@@ -24,16 +29,20 @@ pub struct Exported {
 pub struct Exporters {
     exporters: Vec<(String, Box<dyn Exporter>)>,
     folder: PathBuf,
+    plan: OutputPlan,
 }
 
 impl Exporters {
-    pub(crate) fn new(exporters: Vec<(String, Box<dyn Exporter>)>, folder: &Path) -> Self {
-        Self { exporters, folder: folder.to_owned() }
+    pub(crate) fn new(exporters: Vec<(String, Box<dyn Exporter>)>, folder: &Path, plan: OutputPlan) -> Self {
+        Self { exporters, folder: folder.to_owned(), plan }
     }
 
     /// Hands `finished` to each of them.
     pub fn export(self, finished: &Finished) -> Exported {
         let mut exported = Exported::default();
+        if let Err(error) = artifacts::clear(&self.folder, &self.plan) {
+            exported.failed.push(format!("the run before could not be removed: {error}"));
+        }
         let order = finished.order();
         for (name, mut exporter) in self.exporters {
             let mut output = FolderOutput::new(&self.folder);

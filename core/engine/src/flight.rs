@@ -2,14 +2,13 @@
 //! is kept of it.
 
 use crate::{
-    job::{Job, Phase},
+    job::Phase,
     pool::{Ready, body},
     reading::{Buffers, Reading},
-    store::{Detail, Place, Store, TEXT_LIMIT},
+    store::{Detail, FirstEvent, Place, Store, TEXT_LIMIT},
     worker::Worker,
 };
-use inferometer_abi::types::{ABSENT_NS, Outcome};
-use inferometer_load::Arrival;
+use inferometer_abi::types::{ABSENT_NS, Flow, NO_COUNT, Outcome};
 use inferometer_model::{Failure, FailureKind, Row};
 use inferometer_net::{RequestIds, Stamps};
 use std::{borrow::Cow, rc::Rc, sync::atomic::Ordering::Relaxed, time::Duration};
@@ -23,22 +22,19 @@ pub(crate) struct Flight {
     row: Row,
     buffers: Buffers,
     ids: RequestIds,
-    first_bytes: u32,
+    first: FirstEvent,
+    /// Of the exchange under way.
+    stamps: Stamps,
+    exchange: u16,
     kept: bool,
 }
 
 impl Flight {
-    pub(crate) fn new(
-        worker: &Rc<Worker>,
-        request: u64,
-        session: u64,
-        turn: u32,
-        ids: RequestIds,
-        intended: u64,
-    ) -> Self {
+    /// A request that has arrived. From here on a row is kept of it.
+    pub(crate) fn new(worker: &Rc<Worker>, request: u64, session: &Course, turn: u32, intended: u64) -> Self {
         let row = Row {
             index: request,
-            session,
+            session: session.entry as u64,
             turn,
             phase: worker.phase_index,
             worker: worker.shard,
@@ -47,11 +43,20 @@ impl Flight {
         };
         let mut buffers = worker.spare.borrow_mut().pop().unwrap_or_default();
         buffers.clear();
-        Self { worker: Rc::clone(worker), row, buffers, ids, first_bytes: 0, kept: false }
+        Self {
+            worker: Rc::clone(worker),
+            row,
+            buffers,
+            ids: worker.job.ids(worker.phase_index, session.number, turn),
+            first: FirstEvent::default(),
+            stamps: Stamps::EMPTY,
+            exchange: 0,
+            kept: false,
+        }
     }
 
     /// Sends it and reads the answer; the row as it was kept.
-    pub(crate) async fn fly(mut self, ready: &Ready, to: usize) -> Row {
+    async fn fly(mut self, ready: &Ready, to: usize) -> Row {
         let worker = Rc::clone(&self.worker);
         let job = &*worker.job;
         self.row.requested_output = ready.max_tokens;
@@ -59,7 +64,7 @@ impl Flight {
         self.row.permitted = job.clock.now();
         job.control.counters.sent.fetch_add(1, Relaxed);
         let limit = Duration::from_nanos(job.timeout_ns);
-        let ended = match tokio::time::timeout(limit, self.exchanges(job, &worker, ready, to)).await {
+        let ended = match tokio::time::timeout(limit, self.exchanges(&worker, ready, to)).await {
             Ok(ended) => ended,
             Err(_) => Err(Failure::new(FailureKind::Timeout, self.timeout_stage(limit))),
         };
@@ -68,24 +73,29 @@ impl Flight {
     }
 
     /// As many exchanges as the endpoint asks for: one, nearly always.
-    async fn exchanges(&mut self, job: &Job, worker: &Worker, ready: &Ready, to: usize) -> Result<(), Failure> {
-        let (streaming, ids) = (worker.streaming, self.ids);
-        let mut reading = Reading::new(&*job.endpoint, &job.info, streaming, &mut self.row, &mut self.buffers);
+    async fn exchanges(&mut self, worker: &Worker, ready: &Ready, to: usize) -> Result<(), Failure> {
+        let job = &*worker.job;
+        let Self { row, buffers, ids, first, stamps, exchange, .. } = self;
+        let mut reading = Reading::new(&*job.endpoint, &job.info, worker.streaming, row, buffers, first);
         let mut outgoing = Cow::Borrowed(&ready.outgoing);
         loop {
-            let head = job.server.head(to, &outgoing);
-            let mut stamps = Stamps::EMPTY;
-            let ended = worker.client.exchange(to, &head, ids, body(&outgoing), &mut stamps, &mut reading).await;
-            stamp(reading.row, &stamps, reading.exchange);
-            self.first_bytes = reading.first_bytes;
-            ended?;
+            let head = job.server.head(to, &outgoing)?;
+            let ended = worker.client.exchange(to, &head, *ids, body(&outgoing), stamps, &mut reading).await;
+            match ended {
+                // All that matters had been said.
+                Err(Failure { kind: FailureKind::Truncated, .. }) if reading.has_ended() => return reading.verdict(),
+                ended => ended?,
+            }
             let Some(next) = reading.next.take() else { return reading.verdict() };
-            if reading.exchange == MOST_EXCHANGES {
+            if *exchange == MOST_EXCHANGES {
                 return Err(Failure::new(FailureKind::Plugin, "the endpoint asked for more than 10,000 exchanges"));
             }
-            reading.exchange += 1;
+            stamp(reading.row, std::mem::replace(stamps, Stamps::EMPTY), *exchange);
+            *exchange += 1;
+            reading.exchange = *exchange;
             if next.delay_ns > 0 {
-                tokio::time::sleep(Duration::from_nanos(next.delay_ns)).await;
+                let until = job.clock.now().saturating_add(next.delay_ns);
+                worker.timers.sleep_until(job.clock.instant(until)).await;
             }
             outgoing = Cow::Owned(next);
         }
@@ -93,11 +103,12 @@ impl Flight {
 
     /// How far a request had come when its time was over.
     fn timeout_stage(&self, limit: Duration) -> String {
-        let row = &self.row;
-        let stage = if row.first != ABSENT_NS {
+        let stage = if self.row.events > 0 {
             "in mid-answer"
-        } else if row.status != 0 {
+        } else if self.stamps.status != 0 {
             "waiting for content"
+        } else if self.stamps.connected == ABSENT_NS {
+            "connecting"
         } else {
             "waiting for the answer"
         };
@@ -107,6 +118,7 @@ impl Flight {
     /// Keeps the row. Without a failure it ended well.
     fn keep(&mut self, failure: Option<Failure>) {
         self.kept = true;
+        stamp(&mut self.row, self.stamps, self.exchange);
         let (row, worker) = (&mut self.row, &self.worker);
         row.end = worker.job.clock.now();
         row.outcome = match &failure {
@@ -135,10 +147,10 @@ impl Flight {
             gaps: store.gaps.push(gaps),
             text: Place::default(),
             reasoning: Place::default(),
-            first_bytes: self.first_bytes,
+            first: self.first,
         };
         let size = text.len() + reasoning.len();
-        if store.text_bytes + size <= TEXT_LIMIT {
+        if !self.buffers.is_cut && store.text_bytes + size <= TEXT_LIMIT {
             store.text_bytes += size;
             (detail.text, detail.reasoning) = (store.text.push(text), store.text.push(reasoning));
         } else {
@@ -162,8 +174,8 @@ impl Drop for Flight {
     }
 }
 
-/// Copies the exchange's stamps into the row; of several exchanges the first tells of the way there.
-fn stamp(row: &mut Row, stamps: &Stamps, exchange: u16) {
+/// Copies an exchange's stamps into the row; of several exchanges the first tells of the way there.
+fn stamp(row: &mut Row, stamps: Stamps, exchange: u16) {
     if exchange == 0 {
         row.connected = stamps.connected;
         row.sent = stamps.sent;
@@ -173,50 +185,72 @@ fn stamp(row: &mut Row, stamps: &Stamps, exchange: u16) {
         row.connect_ns = stamps.connect_ns;
         row.reused = stamps.reused;
     }
-    row.last_byte = stamps.last_byte;
-    row.status = stamps.status;
+    if stamps.last_byte != ABSENT_NS {
+        row.last_byte = stamps.last_byte;
+    }
+    if stamps.status != 0 {
+        row.status = stamps.status;
+    }
+    row.resent |= stamps.resent;
     row.reads += stamps.reads;
     row.received_bytes += stamps.received_bytes;
 }
 
-/// Runs one session: its turns one after another, each a request. The last row, and how many turns there were.
-pub(crate) async fn session(worker: &Rc<Worker>, phase: &Phase, arrival: Arrival) -> (Row, u32) {
+/// Which session a flight belongs to.
+#[derive(Clone, Copy)]
+pub(crate) struct Course {
+    /// Its number in the schedule: identifiers and destinations go by it.
+    pub(crate) number: u64,
+    /// Its place in the pool.
+    pub(crate) entry: usize,
+}
+
+/// Runs one session from its first flight: its turns one after another, each a request. Returns what the schedule has to
+/// hear of the last.
+pub(crate) async fn session(worker: &Rc<Worker>, phase: &Phase, course: Course, first: Flight) -> Flow {
     let job = &*worker.job;
-    let entry = phase.entry(arrival.session);
-    let session = &job.pool.sessions[entry];
-    let to = (arrival.session % job.server.destinations.len() as u64) as usize;
-    let mut request = arrival.request;
-    let mut intended = phase.start_ns().saturating_add(arrival.intended_ns);
+    let turns = &job.pool.sessions[course.entry].turns;
+    let to = (course.number % job.server.destinations.len() as u64) as usize;
+    let mut flight = first;
     let mut turn = 0;
     loop {
-        let ids = job.ids(worker.phase_index, arrival.session, turn);
-        let flight = Flight::new(worker, request, entry as u64, turn, ids, intended);
         // Held until the request has ended.
         let slot = match &phase.slots {
             Some(slots) => slots.acquire().await.ok(),
             None => None,
         };
-        let ready = &session.turns[turn as usize];
-        let row = if worker.is_over() { flight.decline() } else { flight.fly(ready, to).await };
+        let row = if worker.is_over(job.clock.now()) {
+            // Dropping it keeps the row that says so.
+            let row = flight.row;
+            drop(flight);
+            row
+        } else {
+            flight.fly(&turns[turn], to).await
+        };
         drop(slot);
-        let turns = session.turns.len() as u32;
+        let mut flow = Flow {
+            session: course.number,
+            turn: turn as u32,
+            turns: turns.len() as u32,
+            at_ns: row.end.min(job.clock.now()).saturating_sub(phase.start_ns()),
+            latency_ns: if row.is_ok() { row.last } else { row.end }.saturating_sub(row.permitted),
+            output_tokens: if row.usage_completion == NO_COUNT { 0 } else { row.usage_completion },
+            failed: u32::from(!row.is_ok()),
+            ..Flow::default()
+        };
         turn += 1;
-        if turn == turns || worker.is_over() {
-            return (row, turns);
+        let Some(next) = turns.get(turn) else { return flow };
+        flow.next_delay_ns = next.time.delay_ns;
+        let intended = row.end.min(job.clock.now()).saturating_add(next.time.delay_ns);
+        // A turn that would come after the phase's end is none of its arrivals.
+        if worker.is_over(intended) || job.control.is_stopped() {
+            return flow;
         }
-        let Some(next) = phase.budget.request() else { return (row, turns) };
-        let delay = session.turns[turn as usize].time.delay_ns;
-        (request, intended) = (next, row.end + delay);
-        if delay > 0 {
+        let Some(request) = phase.budget.request() else { return flow };
+        worker.tell(&flow, true);
+        flight = Flight::new(worker, request, &course, turn as u32, intended);
+        if next.time.delay_ns > 0 {
             worker.timers.sleep_until(job.clock.instant(intended)).await;
         }
-    }
-}
-
-impl Flight {
-    /// Ends it without sending it: the phase no longer sends.
-    fn decline(mut self) -> Row {
-        self.keep(Some(Failure::new(FailureKind::Dropped, "the phase ended before it got a slot")));
-        self.row
     }
 }

@@ -2,7 +2,10 @@
 
 use crate::job::Job;
 use inferometer_abi::documents::Length;
-use inferometer_model::plan::{PhasePlan, Plan};
+use inferometer_model::{
+    plan::{PhasePlan, Plan},
+    secret::shown_url,
+};
 use serde_json::{Map, Value, json};
 use std::path::Path;
 
@@ -11,7 +14,7 @@ pub(crate) fn input_config(plan: &Plan, job: &Job, folder: &Path) -> Value {
     json!({
         "models": { "items": plan.models.iter().map(|name| json!({ "name": name })).collect::<Vec<_>>() },
         "endpoint": {
-            "urls": plan.server.urls.iter().map(|url| url.as_str().trim_end_matches('/')).collect::<Vec<_>>(),
+            "urls": plan.server.urls.iter().map(shown_url).collect::<Vec<_>>(),
             "type": plan.server.endpoint,
             "streaming": plan.server.streaming,
         },

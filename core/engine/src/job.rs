@@ -1,15 +1,16 @@
 //! [`Job`]: what all workers share of a run. Immutable but for a few counters.
 
-use crate::{EngineError, control::Control, pool::Pool};
+use crate::{EngineError, control::Control, flight::Course, pool::Pool};
 use inferometer_abi::{
     api::Endpoint,
     documents::EndpointInfo,
     random::mix,
     types::{ABSENT_NS, Outgoing},
 };
-use inferometer_load::{Budget, Sampler};
+use inferometer_load::{Arrival, Budget, Sampler};
 use inferometer_model::{
-    Clock,
+    Clock, ConfigError, Failure,
+    config::ConnectionReuse,
     plan::{PhasePlan, Plan, ServerPlan},
 };
 use inferometer_net::{Destination, Head, RequestIds};
@@ -48,14 +49,7 @@ impl Job {
     ) -> Result<Self, EngineError> {
         let info = endpoint.info();
         let sampler = Sampler::new(plan.data.sampling, seed_for(plan.seed, "sampling", 0), pool.sessions.len() as u64);
-        let mut first_session = 0;
-        let phases = plan.phases.iter().map(|phase| {
-            let phase = Phase::new(phase, sampler, first_session, &pool);
-            // The data set is gone through once over all phases: profiling starts where the warm-up ended.
-            first_session += phase.plan.stop.requests.unwrap_or_default();
-            phase
-        });
-        let phases = phases.collect();
+        let phases = plan.phases.iter().map(|phase| Phase::new(phase, sampler, &pool)).collect();
         Ok(Self {
             clock,
             control,
@@ -91,27 +85,49 @@ pub(crate) struct Phase {
     /// Slots over all workers, where there is a limit.
     pub(crate) slots: Option<Arc<Semaphore>>,
     /// When it began.
-    pub(crate) start_ns: AtomicU64,
+    start_ns: AtomicU64,
+    /// Sessions begun in the phases before it.
+    first_session: AtomicU64,
     sampler: Sampler,
-    first_session: u64,
 }
 
 impl Phase {
-    fn new(plan: &PhasePlan, sampler: Sampler, first_session: u64, pool: &Pool) -> Self {
-        let file_once = || pool.sessions.iter().map(|session| session.turns.len() as u64).sum();
-        let requests = plan.stop.requests.or_else(|| plan.stop.duration_ns.is_none().then(file_once));
+    fn new(plan: &PhasePlan, sampler: Sampler, pool: &Pool) -> Self {
+        let mut plan = plan.clone();
+        // With neither a count nor a duration, the data set once.
+        let once = plan.stop.requests.is_none() && plan.stop.duration_ns.is_none();
+        if once {
+            plan.stop.requests = Some(pool.sessions.iter().map(|session| session.turns.len() as u64).sum());
+        }
         let slots = plan.concurrency.map(|slots| {
             Arc::new(Semaphore::new(usize::try_from(slots).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS)))
         });
-        let mut plan = plan.clone();
-        plan.stop.requests = requests;
-        let (budget, start_ns) = (Arc::new(Budget::new(requests)), AtomicU64::new(ABSENT_NS));
-        Self { plan, budget, slots, start_ns, sampler, first_session }
+        let budget = Budget::new(plan.stop.requests, once.then_some(pool.sessions.len() as u64));
+        Self {
+            plan,
+            budget: Arc::new(budget),
+            slots,
+            start_ns: AtomicU64::new(ABSENT_NS),
+            first_session: AtomicU64::new(0),
+            sampler,
+        }
     }
 
-    /// The entry of the pool that session number `session` of this phase uses.
-    pub(crate) fn entry(&self, session: u64) -> usize {
-        self.sampler.entry(self.first_session.wrapping_add(session)) as usize
+    /// Begins it at `start_ns`. The data set is gone through once over all phases: it goes on where `before` ended.
+    pub(crate) fn begin(&self, start_ns: u64, before: Option<&Self>) {
+        let first = before.map_or(0, |before| before.first_session.load(SeqCst) + before.budget.sessions());
+        self.first_session.store(first, SeqCst);
+        self.start_ns.store(start_ns, SeqCst);
+    }
+
+    /// The session that an arrival stands for.
+    pub(crate) fn course(&self, arrival: &Arrival, pool: &Pool) -> Course {
+        let entry = if arrival.is_exact {
+            arrival.session % pool.sessions.len() as u64
+        } else {
+            self.sampler.entry(self.first_session.load(SeqCst).wrapping_add(arrival.session))
+        };
+        Course { number: arrival.session, entry: entry as usize }
     }
 
     pub(crate) fn start_ns(&self) -> u64 {
@@ -143,36 +159,39 @@ impl Server {
             headers.retain(|(before, _)| !before.eq_ignore_ascii_case(name));
             headers.push((name.clone(), value.reveal().to_owned()));
         }
+        if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("Content-Type")) {
+            headers.push(("Content-Type".to_owned(), "application/json".to_owned()));
+        }
+        if plan.reuse == ConnectionReuse::Never {
+            headers.push(("Connection".to_owned(), "close".to_owned()));
+        }
         let destinations = plan.urls.iter().map(look_up).collect::<Result<Vec<_>, _>>()?;
         let paths: Vec<String> = plan.urls.iter().map(|url| join(url, path)).collect();
         let mut server = Self { destinations, paths, heads: Vec::new(), headers };
-        server.heads = (0..server.destinations.len()).map(|to| server.render(to, &Outgoing::default())).collect();
+        let heads = (0..server.destinations.len()).map(|to| server.render(to, &Outgoing::default()));
+        let refuse = |failure: Failure| EngineError::Config(ConfigError::new(failure.message));
+        server.heads = heads.collect::<Result<_, _>>().map_err(refuse)?;
         Ok(server)
     }
 
     /// The head of a request to destination `to`.
-    pub(crate) fn head(&self, to: usize, outgoing: &Outgoing) -> Cow<'_, Head> {
+    pub(crate) fn head(&self, to: usize, outgoing: &Outgoing) -> Result<Cow<'_, Head>, Failure> {
         let usual = outgoing.method.is_empty()
             && outgoing.path.is_empty()
             && outgoing.content_type.is_empty()
             && outgoing.headers.is_empty();
-        if usual { Cow::Borrowed(&self.heads[to]) } else { Cow::Owned(self.render(to, outgoing)) }
+        Ok(if usual { Cow::Borrowed(&self.heads[to]) } else { Cow::Owned(self.render(to, outgoing)?) })
     }
 
-    fn render(&self, to: usize, outgoing: &Outgoing) -> Head {
+    fn render(&self, to: usize, outgoing: &Outgoing) -> Result<Head, Failure> {
         let or = |given: &str, usual: &str| if given.is_empty() { usual.to_owned() } else { given.to_owned() };
-        let method = or(&outgoing.method, "POST");
-        let path = or(&outgoing.path, &self.paths[to]);
-        let content_type = or(&outgoing.content_type, "application/json");
-        let own = outgoing.headers.iter().map(|header| (header.name.as_str(), header.value.as_str()));
-        let overridden = |name: &str| own.clone().any(|(by, _)| by.eq_ignore_ascii_case(name));
+        let (method, path) = (or(&outgoing.method, "POST"), or(&outgoing.path, &self.paths[to]));
+        let kind = (!outgoing.content_type.is_empty()).then(|| ("Content-Type", outgoing.content_type.as_str()));
+        let given = outgoing.headers.iter().map(|header| (header.name.as_str(), header.value.as_str()));
+        let own: Vec<(&str, &str)> = kind.into_iter().chain(given).collect();
         let shared = self.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-        let all: Vec<_> = shared
-            .chain([("Content-Type", content_type.as_str())])
-            .filter(|(name, _)| !overridden(name))
-            .chain(own.clone())
-            .collect();
-        Head::new(&method, &path, &self.destinations[to], all)
+        let kept = shared.filter(|(name, _)| !own.iter().any(|(by, _)| by.eq_ignore_ascii_case(name)));
+        Head::new(&method, &path, &self.destinations[to], kept.chain(own.iter().copied()))
     }
 }
 

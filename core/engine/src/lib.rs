@@ -20,6 +20,7 @@ mod share;
 mod store;
 mod tally;
 mod text;
+mod verdict;
 mod worker;
 
 pub use control::{Control, Snapshot};

@@ -4,7 +4,7 @@ use crate::EngineError;
 use inferometer_abi::{
     RSlice, RStr, RVec,
     api::{DatasetLoader, Endpoint, SessionSink, TextTools, Timetable},
-    types::{Outgoing, Part, PartKind, Request, Turn, TurnTime, request_flags},
+    types::{Error, Outgoing, Part, PartKind, Request, Turn, TurnTime, request_flags},
 };
 use inferometer_model::{
     config::ModelSelection,
@@ -44,7 +44,7 @@ impl Pool {
         endpoint: &dyn Endpoint,
         text: &dyn TextTools,
     ) -> Result<Self, EngineError> {
-        let mut sessions = Vec::with_capacity(usize::try_from(count).unwrap_or_default());
+        let mut sessions = Vec::new();
         let mut turns = 0;
         for index in 0..count {
             let mut encoder = Encoder { plan, endpoint, turns: &mut turns, session: Session::default(), error: None };
@@ -52,6 +52,10 @@ impl Pool {
             let Encoder { mut session, error, .. } = encoder;
             if let Some(error) = error {
                 return Err(EngineError::component(&plan.server.endpoint)(error));
+            }
+            if session.turns.is_empty() {
+                let refuse = EngineError::component(&plan.data.loader);
+                return Err(refuse(Error::config(format!("session {index} of the data set holds no request"))));
             }
             if session.name.is_empty() {
                 session.name = format!("session_{index:06}");
@@ -84,7 +88,7 @@ struct Encoder<'a> {
     /// Turns encoded so far, over all sessions: models are shared out by it.
     turns: &'a mut u64,
     session: Session,
-    error: Option<inferometer_abi::types::Error>,
+    error: Option<Error>,
 }
 
 impl SessionSink for Encoder<'_> {

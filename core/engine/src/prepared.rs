@@ -9,7 +9,7 @@ use crate::{
     store::Store,
     tally,
     text::Text,
-    worker,
+    worker::{self, Assignment, Gate},
 };
 use inferometer_abi::{
     api::{Endpoint, Exporter, TimingStrategy},
@@ -25,7 +25,7 @@ use inferometer_model::{
 use inferometer_tokens::{Tokenizer, TokenizerRequest, seed_for};
 use std::{
     path::{Path, PathBuf},
-    sync::{Arc, Barrier, atomic::Ordering::SeqCst},
+    sync::{Arc, atomic::Ordering::SeqCst},
 };
 
 /// Exporters that write every run's files; `console` is asked last, so that it stands at the end.
@@ -172,15 +172,20 @@ impl Prepared {
     /// When the server is not ready in time, or the system refuses a thread or a socket.
     pub fn run(self, folder: &Path) -> Result<(Finished, Exporters), EngineError> {
         if let Some(ready) = self.plan.server.ready {
-            ready::wait(&self.plan, ready, &*self.job.endpoint)?;
+            ready::wait(&self.plan, ready, &*self.job.endpoint, &self.job.control)?;
         }
-        let barrier = Arc::new(Barrier::new(self.strategies.len()));
-        let pooled = self.plan.server.reuse == ConnectionReuse::Pooled;
-        let streaming = self.options.streaming;
+        let gate = Arc::new(Gate::new(self.strategies.len()));
         let mut threads = Vec::new();
         for (shard, strategies) in self.strategies.into_iter().enumerate() {
-            let (job, barrier) = (Arc::clone(&self.job), Arc::clone(&barrier));
-            let run = move || worker::run(&job, shard as u16, strategies, streaming, pooled, &barrier);
+            let assignment = Assignment {
+                job: Arc::clone(&self.job),
+                shard: shard as u16,
+                strategies,
+                streaming: self.options.streaming,
+                pooled: self.plan.server.reuse == ConnectionReuse::Pooled,
+                gate: Arc::clone(&gate),
+            };
+            let run = move || worker::run(assignment);
             let spawned = std::thread::Builder::new().name(format!("worker-{shard}")).spawn(run);
             threads.push(spawned.map_err(|source| EngineError::System { what: "starting a worker thread", source })?);
         }
@@ -200,7 +205,7 @@ impl Prepared {
         let tally = if self.options.token_source == TokenSource::ServerOnly {
             tally::Tally::default()
         } else {
-            tally::tally(&mut stores, &self.job.pool, &self.tokenizer)
+            tally::tally(&mut stores, &self.job.phases, &self.job.pool, &self.tokenizer)
         };
         let facts = report::Facts {
             plan: &self.plan,
@@ -217,7 +222,7 @@ impl Prepared {
         let report = report::report(&self.job, &stores, facts);
         let error_limit = self.plan.error_limit;
         let finished = Finished { report, stores, job: self.job, options: self.options, error_limit };
-        Ok((finished, Exporters::new(self.exporters, folder)))
+        Ok((finished, Exporters::new(self.exporters, folder, self.plan.output)))
     }
 }
 

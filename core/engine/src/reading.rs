@@ -1,6 +1,6 @@
 //! [`Reading`]: one answer as it comes in: what the endpoint says of each event, stamped and kept.
 
-use crate::store::gaps;
+use crate::store::{self, ANSWER_LIMIT, FirstEvent};
 use inferometer_abi::{
     RVec,
     api::Endpoint,
@@ -20,6 +20,8 @@ pub(crate) struct Buffers {
     pub(crate) gaps: Vec<u32>,
     pub(crate) text: Vec<u8>,
     pub(crate) reasoning: Vec<u8>,
+    /// The answer was too long to be kept whole.
+    pub(crate) is_cut: bool,
     scratch: RVec<u8>,
 }
 
@@ -28,18 +30,19 @@ impl Buffers {
         self.gaps.clear();
         self.text.clear();
         self.reasoning.clear();
+        self.is_cut = false;
     }
 }
 
 /// One answer as it comes in.
 pub(crate) struct Reading<'a> {
-    pub(crate) endpoint: &'a dyn Endpoint,
-    pub(crate) info: &'a EndpointInfo,
+    endpoint: &'a dyn Endpoint,
+    info: &'a EndpointInfo,
     /// Whether a stream was asked for.
-    pub(crate) streaming: bool,
+    streaming: bool,
     pub(crate) row: &'a mut Row,
-    pub(crate) buffers: &'a mut Buffers,
-    pub(crate) first_bytes: u32,
+    buffers: &'a mut Buffers,
+    first: &'a mut FirstEvent,
     /// Number of the exchange within the request.
     pub(crate) exchange: u16,
     /// The next exchange, if the endpoint wants one.
@@ -59,6 +62,7 @@ impl<'a> Reading<'a> {
         streaming: bool,
         row: &'a mut Row,
         buffers: &'a mut Buffers,
+        first: &'a mut FirstEvent,
     ) -> Self {
         Self {
             endpoint,
@@ -66,7 +70,7 @@ impl<'a> Reading<'a> {
             streaming,
             row,
             buffers,
-            first_bytes: 0,
+            first,
             exchange: 0,
             next: None,
             status: 0,
@@ -79,6 +83,9 @@ impl<'a> Reading<'a> {
 
     /// What to say of an answer that was read to its end.
     pub(crate) fn verdict(&self) -> Result<(), Failure> {
+        if self.streamed && self.events == 0 {
+            return Err(Failure::new(FailureKind::NoContent, "a stream without any event"));
+        }
         if self.streamed && self.info.ends_explicitly && !self.ended {
             return Err(Failure::new(
                 FailureKind::Truncated,
@@ -89,6 +96,11 @@ impl<'a> Reading<'a> {
             return Err(Failure::new(FailureKind::NoContent, "a complete answer without any content"));
         }
         Ok(())
+    }
+
+    /// Whether a stream has said that it is over, whatever the connection does afterwards.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.streamed && self.ended
     }
 
     /// Takes in what an event or a body holds. `within` is what its spans point into.
@@ -116,13 +128,16 @@ impl<'a> Reading<'a> {
             return Ok(());
         }
         let escaped = delta.flags & delta_flags::ESCAPED != 0;
-        let before = self.buffers.text.len() + self.buffers.reasoning.len();
-        push_text(&mut self.buffers.text, text(delta.text)?, escaped);
-        push_text(&mut self.buffers.text, text(delta.tool)?, escaped);
-        push_text(&mut self.buffers.reasoning, text(delta.reasoning)?, escaped);
+        let Buffers { text: kept, reasoning: thought, is_cut, gaps, .. } = &mut *self.buffers;
+        *is_cut |= kept.len() + thought.len() > ANSWER_LIMIT;
+        if !*is_cut {
+            push_text(kept, text(delta.text)?, escaped);
+            push_text(kept, text(delta.tool)?, escaped);
+            push_text(thought, text(delta.reasoning)?, escaped);
+        }
         let row = &mut *self.row;
         if row.events == 0 {
-            self.first_bytes = (self.buffers.text.len() + self.buffers.reasoning.len() - before) as u32;
+            *self.first = FirstEvent { text: kept.len() as u32, reasoning: thought.len() as u32 };
         }
         if self.streamed {
             match row.events {
@@ -131,9 +146,9 @@ impl<'a> Reading<'a> {
                 _ => {}
             }
             if row.events > 0 {
-                gaps::push(&mut self.buffers.gaps, at_ns - row.last);
+                store::gaps::push(gaps, at_ns - row.last);
             }
-            if row.first_output == ABSENT_NS && delta.reasoning.is_empty() {
+            if row.first_output == ABSENT_NS && !(delta.text.is_empty() && delta.tool.is_empty()) {
                 row.first_output = at_ns;
             }
         }

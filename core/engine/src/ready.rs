@@ -1,6 +1,6 @@
 //! Waiting until the server is ready, before any load. Not measured, so a ready-made HTTP client does.
 
-use crate::EngineError;
+use crate::{Control, EngineError};
 use inferometer_abi::{
     api::Endpoint,
     types::{Message, Outgoing, Part, Request},
@@ -12,6 +12,8 @@ use inferometer_model::{
 use std::time::{Duration, Instant};
 use url::Url;
 
+/// Shortest time between two attempts.
+const SHORTEST_INTERVAL: Duration = Duration::from_millis(10);
 /// Longest time one attempt may take.
 const ATTEMPT: Duration = Duration::from_secs(10);
 
@@ -19,10 +21,16 @@ const ATTEMPT: Duration = Duration::from_secs(10);
 ///
 /// # Errors
 /// When one is not in time, or refuses for a reason that waiting does not mend.
-pub(crate) fn wait(plan: &Plan, ready: ReadyPlan, endpoint: &dyn Endpoint) -> Result<(), EngineError> {
+pub(crate) fn wait(
+    plan: &Plan,
+    ready: ReadyPlan,
+    endpoint: &dyn Endpoint,
+    control: &Control,
+) -> Result<(), EngineError> {
     let system = |source| EngineError::System { what: "starting a runtime for the readiness check", source };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(system)?;
-    runtime.block_on(async {
+    let mut stop = control.stopped();
+    let all_ready = async {
         for url in &plan.server.urls {
             if matches!(ready.mode, ReadyMode::Models | ReadyMode::Both) {
                 until(plan, ready, url, &Probe::models(plan, url)).await?;
@@ -32,6 +40,13 @@ pub(crate) fn wait(plan: &Plan, ready: ReadyPlan, endpoint: &dyn Endpoint) -> Re
             }
         }
         Ok(())
+    };
+    runtime.block_on(async {
+        tokio::select! {
+            ready = all_ready => ready,
+            // The load then ends before it begins, and the report says why.
+            _ = stop.wait_for(|stopped| *stopped) => Ok(()),
+        }
     })
 }
 
@@ -63,7 +78,9 @@ impl Probe {
 
 async fn until(plan: &Plan, ready: ReadyPlan, url: &Url, probe: &Probe) -> Result<(), EngineError> {
     let deadline = Instant::now().checked_add(Duration::from_nanos(ready.timeout_ns));
-    let client = reqwest::Client::new();
+    // As the load does: no proxy, and no redirect is followed.
+    let client = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build();
+    let client = client.map_err(|e| EngineError::NotReady(format!("the readiness check cannot be made: {e}")))?;
     loop {
         let state = match ask(plan, &client, probe).await {
             Answer::Ready => return Ok(()),
@@ -78,7 +95,7 @@ async fn until(plan: &Plan, ready: ReadyPlan, url: &Url, probe: &Probe) -> Resul
                 "{url} was not ready within {waited:?}: {state}; start the server, or raise --wait-for-model-timeout"
             )));
         }
-        tokio::time::sleep(Duration::from_nanos(ready.interval_ns.min(ready.timeout_ns))).await;
+        tokio::time::sleep(Duration::from_nanos(ready.interval_ns.min(ready.timeout_ns)).max(SHORTEST_INTERVAL)).await;
     }
 }
 

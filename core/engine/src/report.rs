@@ -1,6 +1,13 @@
 //! From rows to the report: metrics, asked against achieved load, grouped failures, and the verdict.
 
-use crate::{Invocation, input_config::input_config, job::Job, store::Store, store::gaps, tally::Tally};
+use crate::{
+    Invocation,
+    input_config::input_config,
+    job::Job,
+    store::{Store, gaps},
+    tally::Tally,
+    verdict::verdict,
+};
 use inferometer_abi::{
     documents::{Component, ErrorGroup, Export, LoadReport, PhaseReport, Report, Run, Verdict},
     types::{ABSENT_NS, NO_COUNT, Outcome},
@@ -9,14 +16,10 @@ use inferometer_metrics::{Options, PhaseMetrics, Summary, Window, catalogue};
 use inferometer_model::{
     FailureKind, Row,
     config::ExportLevel,
-    plan::{PhasePlan, Plan},
+    plan::{PhaseKind, PhasePlan, Plan},
 };
 use std::{collections::BTreeMap, path::Path};
 
-/// A send lag beyond this, at the 99th percentile, makes an open-loop run doubtful.
-const LAG_LIMIT_MS: f64 = 10.0;
-/// A worker busier than this may have been the bottleneck itself.
-const BUSY_LIMIT: f64 = 0.9;
 /// A difference between the server's and the local token counts beyond this is worth a note.
 const COUNT_DIFFERENCE: f64 = 0.1;
 
@@ -41,7 +44,12 @@ pub(crate) fn report(job: &Job, stores: &[Store], facts: Facts<'_>) -> Report {
         (0..job.phases.len()).map(|index| phase(job, stores, index, facts.options)).collect();
     let was_cancelled = job.control.is_stopped();
     let mut notes = facts.notes;
-    notes.extend(count_note(stores, facts.tally));
+    let measured = || {
+        let rows = stores.iter().flat_map(|store| &store.rows);
+        rows.filter(|row| job.phases[usize::from(row.phase)].plan.kind == PhaseKind::Profiling)
+    };
+    notes.extend(count_note(measured(), facts.tally));
+    notes.extend(resent_note(measured()));
     let let_go: u64 = stores.iter().map(|store| store.texts_let_go).sum();
     if let_go > 0 {
         notes.push(format!(
@@ -94,7 +102,10 @@ fn phase(job: &Job, stores: &[Store], index: usize, options: &Options) -> PhaseR
             summary.push(row, &words);
         }
     }
-    let PhaseMetrics { window, outcomes, metrics } = summary.finish();
+    let PhaseMetrics { window, mut outcomes, metrics } = summary.finish();
+    let missed: u64 = stores.iter().filter_map(|store| store.missed.get(index)).sum();
+    outcomes.total += missed;
+    outcomes.dropped += missed;
     let rows = || stores.iter().flat_map(|store| &store.rows).filter(|row| usize::from(row.phase) == index);
     PhaseReport {
         name: plan.name.clone(),
@@ -143,6 +154,8 @@ fn load<'a>(plan: &PhasePlan, rows: &(impl Iterator<Item = &'a Row> + Clone), wi
         in_flight,
         lag_p50_ms: lag.p50,
         lag_p99_ms: lag.p99,
+        tail_s: window.filter(|_| count > 0).map(|window| window.end_ns.saturating_sub(last) as f64 / 1e9),
+        sends_by_time: plan.stop.duration_ns.is_some(),
     }
 }
 
@@ -176,11 +189,18 @@ fn mask(message: &str) -> String {
     message.split(' ').map(|word| if varies(word) { "#" } else { word }).collect::<Vec<_>>().join(" ")
 }
 
+/// Requests sent twice, which a server that closes connections at will makes necessary.
+fn resent_note<'a>(rows: impl Iterator<Item = &'a Row>) -> Option<String> {
+    let resent = rows.filter(|row| row.resent).count();
+    (resent > 0).then(|| {
+        format!("{resent} requests were sent anew on a fresh connection: the server had closed the pooled one without a word")
+    })
+}
+
 /// Where the server and the local tokenizer count differently, said once.
-fn count_note(stores: &[Store], tally: Tally) -> Option<String> {
-    let rows = stores.iter().flat_map(|store| &store.rows).filter(|row| row.is_ok());
+fn count_note<'a>(rows: impl Iterator<Item = &'a Row>, tally: Tally) -> Option<String> {
     let (mut server, mut local, mut compared) = (0_u64, 0_u64, 0_u64);
-    for row in rows {
+    for row in rows.filter(|row| row.is_ok()) {
         let ours = row.local_output.checked_add(row.local_reasoning);
         if let (Some(ours), true) = (ours, row.usage_completion != NO_COUNT && row.local_output != NO_COUNT) {
             server += u64::from(row.usage_completion);
@@ -202,34 +222,6 @@ fn count_note(stores: &[Store], tally: Tally) -> Option<String> {
         mean(server),
         mean(local)
     ))
-}
-
-/// May these numbers be believed?
-fn verdict(report: &Report, busy: f64) -> Verdict {
-    let mut reasons = Vec::new();
-    let Some(phase) = report.profiling().filter(|phase| phase.outcomes.ok > 0) else {
-        return Verdict { state: "invalid".to_owned(), reasons: vec!["no request succeeded".to_owned()] };
-    };
-    if let (Some(_), Some(lag)) = (phase.load.asked_rate, phase.load.lag_p99_ms)
-        && lag > LAG_LIMIT_MS
-    {
-        let late = if lag < 1e3 { format!("{lag:.1} ms") } else { format!("{:.1} s", lag / 1e3) };
-        reasons.push(format!("requests were sent up to {late} behind schedule (p99)"));
-    }
-    if phase.outcomes.dropped > 0 {
-        reasons.push(format!("{} arrivals were never sent", phase.outcomes.dropped));
-    }
-    if busy > BUSY_LIMIT {
-        reasons.push(format!(
-            "the client itself was busy {:.0} % of the time; give it --workers or a machine of its own",
-            busy * 100.0
-        ));
-    }
-    if let Some(reason) = &report.incomplete_reason {
-        reasons.push(reason.clone());
-    }
-    let state = if reasons.is_empty() { "valid" } else { "degraded" };
-    Verdict { state: state.to_owned(), reasons }
 }
 
 #[cfg(test)]

@@ -93,8 +93,15 @@ pub(crate) struct Detail {
     pub(crate) text: Place,
     /// Its reasoning, still JSON-escaped.
     pub(crate) reasoning: Place,
-    /// How much of text and reasoning together the first content event brought, in bytes.
-    pub(crate) first_bytes: u32,
+    /// How much of them the first content event brought.
+    pub(crate) first: FirstEvent,
+}
+
+/// How much the first content event brought, in bytes of kept text.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct FirstEvent {
+    pub(crate) text: u32,
+    pub(crate) reasoning: u32,
 }
 
 /// Everything one worker found.
@@ -110,10 +117,14 @@ pub(crate) struct Store {
     pub(crate) text_bytes: usize,
     /// Answers whose text was let go to bound the memory.
     pub(crate) texts_let_go: u64,
+    /// Arrivals by phase that were due and that this worker did not come round to.
+    pub(crate) missed: Vec<u64>,
 }
 
 /// Most bytes of answers that one worker keeps for counting their tokens.
 pub(crate) const TEXT_LIMIT: usize = 256 << 20;
+/// Most bytes of one answer that are kept.
+pub(crate) const ANSWER_LIMIT: usize = 16 << 20;
 
 #[cfg(test)]
 mod tests {

@@ -1,14 +1,14 @@
 //! [`Worker`]: one OS thread of the load, with its own runtime, connections, schedule and store.
 
 use crate::{
-    flight,
+    flight::{self, Course, Flight},
     job::{Job, Phase},
     reading::Buffers,
     store::Store,
 };
 use inferometer_abi::{
     api::TimingStrategy,
-    types::{Error, Flow},
+    types::{Error, ErrorKind, Flow},
 };
 use inferometer_load::{Action, Arrival, Pump, timer::Timers};
 use inferometer_net::Client;
@@ -16,10 +16,17 @@ use rustix::time::{ClockId, clock_gettime};
 use std::{
     cell::{Cell, RefCell},
     io,
+    panic::{AssertUnwindSafe, catch_unwind},
     rc::Rc,
-    sync::{Arc, Barrier, atomic::Ordering::SeqCst},
+    sync::{
+        Arc, Barrier,
+        atomic::{AtomicBool, Ordering::SeqCst},
+    },
 };
-use tokio::{sync::Notify, task::LocalSet};
+use tokio::{runtime::Runtime, sync::Notify, task::LocalSet};
+
+/// Arrivals launched in a row before answers are looked at.
+const LAUNCHES_BETWEEN_READS: u32 = 32;
 
 /// What a worker brings home.
 #[derive(Debug, Default)]
@@ -27,7 +34,7 @@ pub(crate) struct Found {
     pub(crate) store: Store,
     /// The strategy's error, if it failed.
     pub(crate) strategy_error: Option<Error>,
-    /// Share of the time this thread was on a processor, over all phases.
+    /// Share of the last phase's time that this thread was on a processor.
     pub(crate) busy: f64,
 }
 
@@ -46,81 +53,125 @@ pub(crate) struct Worker {
     error: RefCell<Option<Error>>,
     /// Sessions under way.
     live: Cell<u32>,
+    /// What the driver waits for, in nanoseconds since the phase began.
+    waits_until: Cell<u64>,
     /// Something happened that the driver has to look at.
     wake: Notify,
 }
 
-/// Runs all phases of one worker; `strategies` are started, one per phase.
-pub(crate) fn run(
-    job: &Arc<Job>,
-    shard: u16,
-    strategies: Vec<Box<dyn TimingStrategy>>,
-    streaming: bool,
-    pooled: bool,
-    barrier: &Barrier,
-) -> io::Result<Found> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+/// How a worker is set to work.
+pub(crate) struct Assignment {
+    pub(crate) job: Arc<Job>,
+    pub(crate) shard: u16,
+    /// Started strategies, one per phase.
+    pub(crate) strategies: Vec<Box<dyn TimingStrategy>>,
+    pub(crate) streaming: bool,
+    pub(crate) pooled: bool,
+    pub(crate) gate: Arc<Gate>,
+}
+
+/// Where workers meet: before the first phase, which begins only if all of them could be set up, and between phases.
+pub(crate) struct Gate {
+    barrier: Barrier,
+    closed: AtomicBool,
+}
+
+impl Gate {
+    pub(crate) fn new(workers: usize) -> Self {
+        Self { barrier: Barrier::new(workers), closed: AtomicBool::new(false) }
+    }
+}
+
+/// Runs all phases of one worker.
+pub(crate) fn run(assignment: Assignment) -> io::Result<Found> {
+    let Assignment { job, shard, strategies, streaming, pooled, gate } = assignment;
+    let tools = tools();
+    gate.closed.fetch_or(tools.is_err(), SeqCst);
+    gate.barrier.wait();
+    let (runtime, timers, driver) = tools?;
+    if gate.closed.load(SeqCst) {
+        return Ok(Found::default());
+    }
+    let mut driver = std::pin::pin!(driver);
     let client = Rc::new(Client::new(job.clock, job.server.destinations.clone(), pooled));
     let (store, spare) = (Rc::new(RefCell::new(Store::default())), Rc::default());
     let mut found = Found::default();
-    let (mut busy_ns, mut wall_ns) = (0, 0);
     for (index, strategy) in strategies.into_iter().enumerate() {
         let phase = &job.phases[index];
-        if barrier.wait().is_leader() {
+        if gate.barrier.wait().is_leader() {
             job.control.counters.begin_phase(index as u32 + 1);
-            phase.start_ns.store(job.clock.now(), SeqCst);
+            phase.begin(job.clock.now(), index.checked_sub(1).map(|before| &job.phases[before]));
         }
-        barrier.wait();
-        // A worker without a runtime still keeps the others company at the barriers.
-        let Ok(runtime) = &runtime else { continue };
+        gate.barrier.wait();
         let (wall, cpu) = (job.clock.now(), thread_cpu_ns());
-        let local = LocalSet::new();
-        let error = local.block_on(runtime, async {
-            let (timers, driver) = Timers::new()?;
-            tokio::task::spawn_local(driver);
-            let worker = Rc::new(Worker {
-                job: Arc::clone(job),
-                client: Rc::clone(&client),
-                timers,
-                store: Rc::clone(&store),
-                spare: Rc::clone(&spare),
-                shard,
-                phase_index: index as u16,
-                streaming,
-                pump: RefCell::new(Pump::new(strategy, Arc::clone(&phase.budget), phase.plan.stop.duration_ns)),
-                error: RefCell::default(),
-                live: Cell::new(0),
-                wake: Notify::new(),
-            });
-            drive(&worker, phase).await;
-            io::Result::Ok(worker.error.take())
+        let worker = Rc::new(Worker {
+            job: Arc::clone(&job),
+            client: Rc::clone(&client),
+            timers: timers.clone(),
+            store: Rc::clone(&store),
+            spare: Rc::clone(&spare),
+            shard,
+            phase_index: index as u16,
+            streaming,
+            pump: RefCell::new(Pump::new(strategy, Arc::clone(&phase.budget), phase.plan.stop.duration_ns)),
+            error: RefCell::default(),
+            live: Cell::new(0),
+            waits_until: Cell::new(u64::MAX),
+            wake: Notify::new(),
         });
+        let local = LocalSet::new();
+        let phase_under_way = async {
+            tokio::select! {
+                biased;
+                () = &mut driver => {}
+                () = drive(&worker, phase) => {}
+            }
+        };
+        // A worker that broke down must still meet the others at the gate.
+        if catch_unwind(AssertUnwindSafe(|| local.block_on(&runtime, phase_under_way))).is_err() {
+            worker.broke_down();
+        }
         // What is still in flight is dropped here, and each such request keeps a row that says so.
         drop(local);
-        found.strategy_error = error?.or(found.strategy_error.take());
-        busy_ns += thread_cpu_ns() - cpu;
-        wall_ns += job.clock.now() - wall;
+        store.borrow_mut().missed.push(worker.pump.borrow_mut().missed());
+        found.strategy_error = worker.error.take().or(found.strategy_error.take());
+        found.busy = (thread_cpu_ns() - cpu) as f64 / ((job.clock.now() - wall) as f64).max(1.0);
     }
-    runtime?;
-    found.busy = busy_ns as f64 / (wall_ns as f64).max(1.0);
     found.store = store.take();
     Ok(found)
+}
+
+/// What a worker cannot do without: a runtime, its timers, and what drives these.
+fn tools() -> io::Result<(Runtime, Timers, impl Future<Output = ()>)> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let (timers, driver) = {
+        let _inside = runtime.enter();
+        Timers::new()?
+    };
+    Ok((runtime, timers, driver))
 }
 
 /// Launches sessions when their time comes, until the phase ends; then waits for answers.
 async fn drive(worker: &Rc<Worker>, phase: &Phase) {
     let clock = &worker.job.clock;
     let mut stop = worker.job.control.stopped();
+    let mut launched = 0_u32;
     while !*stop.borrow() {
         let until = match worker.next() {
             Action::Launch(arrival) => {
                 worker.launch(arrival);
+                launched += 1;
+                if launched.is_multiple_of(LAUNCHES_BETWEEN_READS) {
+                    // A burst must not keep the answers waiting.
+                    tokio::task::yield_now().await;
+                }
                 continue;
             }
             Action::Until(at) => at,
             Action::Park => u64::MAX,
             Action::End => break,
         };
+        worker.waits_until.set(until);
         tokio::select! {
             biased;
             _ = stop.changed() => {}
@@ -156,64 +207,96 @@ impl Worker {
         &self.job.phases[usize::from(self.phase_index)]
     }
 
-    /// Whether nothing further is to be sent: what waits for a slot is dropped.
-    pub(crate) fn is_over(&self) -> bool {
+    /// Whether nothing is to be sent any more at `at_ns`: what waits for a slot is dropped.
+    pub(crate) fn is_over(&self, at_ns: u64) -> bool {
         let phase = self.phase();
-        let past = |duration| self.job.clock.now() >= phase.start_ns().saturating_add(duration);
-        phase.plan.stop.duration_ns.is_some_and(past)
+        phase.plan.stop.duration_ns.is_some_and(|duration| at_ns >= phase.start_ns().saturating_add(duration))
+    }
+
+    /// The first request of an arrival.
+    fn arrive(self: &Rc<Self>, arrival: &Arrival) -> (Course, Flight) {
+        let phase = self.phase();
+        let course = phase.course(arrival, &self.job.pool);
+        let intended = phase.start_ns().saturating_add(arrival.intended_ns);
+        (course, Flight::new(self, arrival.request, &course, 0, intended))
     }
 
     /// Begins a session.
     fn launch(self: &Rc<Self>, arrival: Arrival) {
-        let worker = Rc::clone(self);
-        self.live.set(self.live.get() + 1);
+        let (mut course, mut flight) = self.arrive(&arrival);
+        let live = Live::new(self);
         tokio::task::spawn_local(async move {
-            let mut arrival = arrival;
+            let worker = &live.0;
             loop {
-                let (row, turns) = flight::session(&worker, worker.phase(), arrival).await;
-                let flow = Flow {
-                    session: arrival.session,
-                    turn: row.turn,
-                    turns,
-                    at_ns: row.end.saturating_sub(worker.phase().start_ns()),
-                    latency_ns: row.end.saturating_sub(row.permitted),
-                    output_tokens: if row.events == 0 { 0 } else { row.usage_completion },
-                    failed: u32::from(!row.is_ok()),
-                    ..Flow::default()
-                };
+                let flow = flight::session(worker, worker.phase(), course, flight).await;
                 match worker.ended(&flow) {
-                    Some(next) => arrival = next,
+                    Some(next) => (course, flight) = worker.arrive(&next),
                     None => return,
                 }
             }
         });
     }
 
+    /// Something of ours panicked: the run stops with what there is.
+    fn broke_down(&self) {
+        let text = "a worker panicked: this is a defect of inferometer, please report it";
+        self.error.replace(Some(Error::new(ErrorKind::PANICKED, text)));
+        self.job.control.stop();
+    }
+
+    /// Tells the schedule that a request ended.
+    pub(crate) fn tell(&self, flow: &Flow, follows: bool) {
+        if let Err(error) = self.pump.borrow_mut().ended(flow, follows) {
+            self.error.replace(Some(error));
+        }
+    }
+
     /// A session ended: tells the schedule, and takes over the session that it launches in return, if any. That saves a
     /// closed loop two wake-ups a request.
     fn ended(self: &Rc<Self>, flow: &Flow) -> Option<Arrival> {
-        if let Err(error) = self.pump.borrow_mut().ended(flow) {
-            self.error.replace(Some(error));
+        self.tell(flow, false);
+        if self.job.control.is_stopped() {
+            return None;
         }
-        let mut own = None;
-        loop {
-            match self.next() {
-                Action::Launch(arrival) if own.is_none() && !self.job.control.is_stopped() => own = Some(arrival),
-                Action::Launch(arrival) => self.launch(arrival),
-                Action::Park => break,
-                Action::Until(_) | Action::End => {
-                    self.wake.notify_one();
-                    break;
-                }
-            }
+        let Action::Launch(own) = self.look() else { return None };
+        if let Action::Launch(another) = self.look() {
+            self.launch(another);
+            // Whatever follows is a burst, which the driver paces.
+            self.wake.notify_one();
         }
-        if own.is_none() {
-            self.live.set(self.live.get() - 1);
-            if self.live.get() == 0 {
-                self.wake.notify_one();
-            }
+        Some(own)
+    }
+
+    /// What the schedule wants now; the driver is woken if it waits for something else.
+    fn look(&self) -> Action {
+        let action = self.next();
+        if matches!(action, Action::End) || matches!(action, Action::Until(at) if at != self.waits_until.get()) {
+            self.wake.notify_one();
         }
-        own
+        action
+    }
+}
+
+/// A session under way, for as long as it lives.
+struct Live(Rc<Worker>);
+
+impl Live {
+    fn new(worker: &Rc<Worker>) -> Self {
+        worker.live.set(worker.live.get() + 1);
+        Self(Rc::clone(worker))
+    }
+}
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        let worker = &self.0;
+        worker.live.set(worker.live.get() - 1);
+        if std::thread::panicking() {
+            worker.broke_down();
+        }
+        if worker.live.get() == 0 {
+            worker.wake.notify_one();
+        }
     }
 }
 

@@ -182,7 +182,7 @@ mod tests {
             launched,
             [
                 (50, Arrival { request: 0, session: 7, is_exact: false, intended_ns: 50 }),
-                (90, Arrival { request: 1, session: 0, is_exact: false, intended_ns: 90 })
+                (90, Arrival { request: 1, session: 8, is_exact: false, intended_ns: 90 })
             ]
         );
     }

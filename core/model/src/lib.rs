@@ -11,6 +11,7 @@ pub mod file;
 pub mod plan;
 pub mod resolve;
 mod row;
+pub mod secret;
 pub mod values;
 
 pub use clock::Clock;

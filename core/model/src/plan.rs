@@ -1,9 +1,12 @@
 //! [`Plan`]: what will happen, decided once and stored with the results. The engine sees nothing else.
 
-use crate::config::{ConnectionReuse, ExportLevel, ModelSelection, ReadyMode, Sampling};
+use crate::{
+    config::{ConnectionReuse, ExportLevel, ModelSelection, ReadyMode, Sampling},
+    secret::{self, Secret},
+};
 use inferometer_abi::documents::Length;
-use serde::{Serialize, Serializer};
-use std::{collections::BTreeMap, fmt, path::PathBuf};
+use serde::Serialize;
+use std::{collections::BTreeMap, path::PathBuf};
 use url::Url;
 
 /// What will happen.
@@ -30,6 +33,7 @@ pub struct Plan {
     /// Where results go.
     pub output: OutputPlan,
     /// Options of components by name.
+    #[serde(serialize_with = "secret::masked")]
     pub plugin_options: BTreeMap<String, serde_json::Map<String, serde_json::Value>>,
     /// Exporters besides the built-in ones.
     pub exporters: Vec<String>,
@@ -45,6 +49,7 @@ pub struct ServerPlan {
     /// Name of the endpoint component.
     pub endpoint: String,
     /// Base URLs.
+    #[serde(serialize_with = "secret::shown_urls")]
     pub urls: Vec<Url>,
     /// Path in place of the endpoint's own.
     pub path: Option<String>,
@@ -55,6 +60,7 @@ pub struct ServerPlan {
     /// Further headers.
     pub headers: Vec<(String, Secret)>,
     /// Fields merged into every body.
+    #[serde(serialize_with = "secret::masked")]
     pub extra: serde_json::Map<String, serde_json::Value>,
     /// Whether the output limit goes by its older name.
     pub legacy_max_tokens: bool,
@@ -164,32 +170,4 @@ pub struct OutputPlan {
     pub prefix: Option<String>,
     /// What is written besides the summary.
     pub level: ExportLevel,
-}
-
-/// A text that must not be seen: it prints and serializes as dots.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
-
-impl Secret {
-    /// Hides `text`.
-    pub fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
-    }
-
-    /// The text, for the wire only.
-    pub fn reveal(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("<redacted>")
-    }
-}
-
-impl Serialize for Secret {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str("<redacted>")
-    }
 }

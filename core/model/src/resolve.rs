@@ -4,7 +4,8 @@ use crate::{
     config::RawConfig,
     error::ConfigError,
     file::PluginSettings,
-    plan::{DataPlan, OutputPlan, PhaseKind, PhasePlan, Plan, ReadyPlan, Secret, ServerPlan, Stop, TokenizerPlan},
+    plan::{DataPlan, OutputPlan, PhaseKind, PhasePlan, Plan, ReadyPlan, ServerPlan, Stop, TokenizerPlan},
+    secret::{self, Secret},
     values::{Count, Seconds, key_values},
 };
 use inferometer_abi::documents::Length;
@@ -14,6 +15,11 @@ use url::Url;
 const DEFAULT_URL: &str = "http://localhost:8000";
 const DEFAULT_ISL: f64 = 550.0;
 const DEFAULT_POOL: u64 = 100;
+/// Most different prompts that are made up unasked.
+const LARGEST_DEFAULT_POOL: u64 = 100_000;
+/// Most different prompts that are made up at all: they are kept in memory.
+const LARGEST_POOL: u64 = 10_000_000;
+const MOST_WORKERS: u64 = 1024;
 const DEFAULT_TIMEOUT: Seconds = Seconds(6.0 * 3600.0);
 const DEFAULT_GRACE: Seconds = Seconds(30.0);
 const DEFAULT_READY_INTERVAL: Seconds = Seconds(1.0);
@@ -31,7 +37,7 @@ pub fn resolve(config: &RawConfig, plugins: &PluginSettings, seed: u64) -> Resul
     }
     let server = server(config)?;
     let phases = phases(config, &mut notes)?;
-    let data = data(config, &phases)?;
+    let data = data(config, &phases, &mut notes)?;
     if let Some(limit) = config.failed_request_threshold
         && !(0.0..=1.0).contains(&limit)
     {
@@ -39,8 +45,10 @@ pub fn resolve(config: &RawConfig, plugins: &PluginSettings, seed: u64) -> Resul
             "--failed-request-threshold {limit} is not a fraction; write 0.05 for five in a hundred"
         )));
     }
-    if config.workers == Some(Count(0)) {
-        return Err(ConfigError::new("--workers 0 leaves nobody to send requests; give at least 1, or leave it out"));
+    if config.workers.is_some_and(|workers| !(1..=MOST_WORKERS).contains(&workers.0)) {
+        return Err(ConfigError::new(format!(
+            "--workers must be from 1 to {MOST_WORKERS}; leave it out for as many as help"
+        )));
     }
     Ok(Plan {
         models: config.model.iter().map(|model| model.trim().to_owned()).filter(|model| !model.is_empty()).collect(),
@@ -77,6 +85,11 @@ fn server(config: &RawConfig) -> Result<ServerPlan, ConfigError> {
     {
         return Err(ConfigError::new(format!("--endpoint {path} must begin with '/'; write /{path}")));
     }
+    if config.endpoint.as_deref().is_some_and(|path| !path.bytes().all(|byte| byte.is_ascii_graphic())) {
+        return Err(ConfigError::new(
+            "--endpoint holds a blank or a character that a URL cannot carry; percent-encode it",
+        ));
+    }
     let headers = config.header.iter().map(|header| parse_headers(header)).collect::<Result<Vec<_>, _>>()?.concat();
     let ready = config.wait_for_model_timeout.filter(|timeout| timeout.0 > 0.0).map(|timeout| ReadyPlan {
         timeout_ns: timeout.as_ns(),
@@ -104,7 +117,11 @@ fn server(config: &RawConfig) -> Result<ServerPlan, ConfigError> {
 
 /// A base URL; `http://` is supplied where no scheme is given.
 fn parse_url(text: &str) -> Result<Url, ConfigError> {
-    let refuse = |why: &str| ConfigError::new(format!("--url {text}: {why}; write it as http://127.0.0.1:8000"));
+    let bare = match (text.find("://"), text.rfind('@')) {
+        (Some(scheme), Some(at)) if at > scheme => format!("{}…{}", &text[..scheme + 3], &text[at..]),
+        _ => secret::shown_text(text),
+    };
+    let refuse = |why: &str| ConfigError::new(format!("--url {bare}: {why}; write it as http://127.0.0.1:8000"));
     let full = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
     let url = Url::parse(&full).map_err(|e| refuse(&e.to_string()))?;
     match url.scheme() {
@@ -148,7 +165,8 @@ fn parse_headers(text: &str) -> Result<Vec<(String, Secret)>, ConfigError> {
         if name.is_empty() || !name.chars().all(token) || value.chars().any(char::is_control) {
             return Err(ConfigError::new(format!("--header: '{name}' cannot be sent; write it as 'Name: value'")));
         }
-        const OURS: [&str; 4] = ["content-length", "transfer-encoding", "host", "connection"];
+        const OURS: [&str; 6] =
+            ["connection", "content-length", "host", "transfer-encoding", "x-correlation-id", "x-request-id"];
         if OURS.contains(&name.to_ascii_lowercase().as_str()) {
             return Err(ConfigError::new(format!("--header: '{name}' is set by the client itself; leave it out")));
         }
@@ -225,7 +243,7 @@ fn phases(config: &RawConfig, notes: &mut Vec<String>) -> Result<Vec<PhasePlan>,
     Ok(warmup.into_iter().chain([profiling]).collect())
 }
 
-fn data(config: &RawConfig, phases: &[PhasePlan]) -> Result<DataPlan, ConfigError> {
+fn data(config: &RawConfig, phases: &[PhasePlan], notes: &mut Vec<String>) -> Result<DataPlan, ConfigError> {
     let length = |flag: &str, mean: f64, stddev: Option<f64>, least: f64| {
         let stddev = stddev.unwrap_or(0.0);
         if !(mean.is_finite() && mean >= least && mean <= f64::from(u32::MAX)) {
@@ -253,11 +271,23 @@ fn data(config: &RawConfig, phases: &[PhasePlan]) -> Result<DataPlan, ConfigErro
         }
         (None, kind) => (kind.clone().unwrap_or_else(|| "synthetic".to_owned()), None),
     };
-    let requests = phases.iter().filter_map(|phase| phase.stop.requests).max();
+    // Enough for all phases, so that the measured requests are new to the server's cache.
+    let requests = phases.iter().filter_map(|phase| phase.stop.requests).fold(0_u64, u64::saturating_add);
+    let mut entries =
+        config.num_dataset_entries.map_or(if requests == 0 { DEFAULT_POOL } else { requests }, |count| count.0);
+    if config.num_dataset_entries.is_none() && entries > LARGEST_DEFAULT_POOL && source.is_none() {
+        entries = LARGEST_DEFAULT_POOL;
+        notes.push(format!("{entries} different prompts are used over and over; --num-dataset-entries makes up more"));
+    }
+    if entries > LARGEST_POOL && source.is_none() {
+        return Err(ConfigError::new(format!(
+            "--num-dataset-entries must be at most {LARGEST_POOL}: prompts are kept in memory"
+        )));
+    }
     Ok(DataPlan {
         loader,
         source,
-        entries: config.num_dataset_entries.map(|count| count.0).or(requests).unwrap_or(DEFAULT_POOL),
+        entries,
         input_tokens: length("--isl", config.isl.unwrap_or(DEFAULT_ISL), config.isl_stddev, 1.0)?,
         output_tokens: config.osl.map(|mean| length("--osl", mean, config.osl_stddev, 1.0)).transpose()?,
         sampling: config.dataset_sampling_strategy.unwrap_or_default(),
@@ -350,6 +380,10 @@ mod tests {
             (RawConfig { header: vec!["Host: x".into()], ..typed() }, "'Host'"),
             (RawConfig { plugin_option: vec!["acme".into()], ..typed() }, "name.key=value"),
             (RawConfig { failed_request_threshold: Some(5.0), ..typed() }, "0.05"),
+            (RawConfig { workers: Some(Count(70_000)), ..typed() }, "--workers"),
+            (RawConfig { num_dataset_entries: Some(Count(1 << 40)), ..typed() }, "--num-dataset-entries"),
+            (RawConfig { endpoint: Some("/a b".into()), ..typed() }, "percent-encode"),
+            (RawConfig { header: vec!["X-Request-ID: 1".into()], ..typed() }, "'X-Request-ID'"),
         ];
         for (config, expected) in cases {
             let error = plan(&config).expect_err(expected);
@@ -363,6 +397,19 @@ mod tests {
         let stored = serde_json::to_string(&plan(&config).unwrap()).unwrap();
         assert!(!stored.contains("sk-"), "{stored}");
         assert!(!format!("{:?}", plan(&config).unwrap()).contains("sk-"));
+    }
+
+    #[test]
+    fn a_huge_count_does_not_make_as_many_prompts() {
+        let plan = plan(&RawConfig { request_count: Some(Count(u64::MAX)), ..typed() }).unwrap();
+        assert_eq!(plan.data.entries, LARGEST_DEFAULT_POOL);
+        assert!(plan.notes[0].contains("over and over"));
+    }
+
+    #[test]
+    fn a_password_in_a_url_is_not_repeated_in_the_error() {
+        let error = plan(&RawConfig { url: vec!["http://me:pw1@h:99999".into()], ..typed() }).unwrap_err();
+        assert!(!error.contains("pw1"), "{error}");
     }
 
     #[test]
