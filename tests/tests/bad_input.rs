@@ -136,6 +136,8 @@ fn numbers_that_make_no_sense_are_named_with_what_would_do() {
     refused(&["--benchmark-duration", "0"], &["--benchmark-duration 0"]);
     refused(&["--benchmark-duration", "soon"], &["'soon'", "3m"]);
     refused(&["--workers", "0"], &["--workers 0"]);
+    refused(&["--workers", "70000"], &["--workers 70000", "1024"]);
+    refused(&["--num-dataset-entries", "1000000000000"], &["--num-dataset-entries", "10000000"]);
     refused(&["--isl", "0"], &["--isl 0"]);
     refused(&["--osl-stddev", "3"], &["--osl-stddev", "--osl"]);
     refused(&["--failed-request-threshold", "5"], &["--failed-request-threshold 5", "0.05"]);

@@ -260,7 +260,12 @@ fn server_message(body: &[u8]) -> String {
             .find_map(|pointer| json.pointer(pointer)?.as_str())
     });
     let text = field.map_or_else(|| String::from_utf8_lossy(&body[..body.len().min(2000)]), Cow::Borrowed);
-    if text.trim().is_empty() { "without a message".to_owned() } else { shorten(text.trim()) }
+    let is_binary = |text: &str| text.chars().any(|c| c == '\u{fffd}' || (c.is_control() && !c.is_whitespace()));
+    match text.trim() {
+        "" => "without a message".to_owned(),
+        text if is_binary(text) => format!("with {} bytes that are no text", body.len()),
+        text => shorten(text),
+    }
 }
 
 fn shorten(text: &str) -> String {
@@ -290,5 +295,6 @@ mod tests {
         assert_eq!(server_message(br#"{"detail":[{"msg":"field required"}]}"#), "field required");
         assert_eq!(server_message(b"<h1>Bad Gateway</h1>"), "<h1>Bad Gateway</h1>");
         assert_eq!(server_message(b""), "without a message");
+        assert_eq!(server_message(b"\x1f\x8b\x08"), "with 3 bytes that are no text");
     }
 }

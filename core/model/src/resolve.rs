@@ -45,9 +45,11 @@ pub fn resolve(config: &RawConfig, plugins: &PluginSettings, seed: u64) -> Resul
             "--failed-request-threshold {limit} is not a fraction; write 0.05 for five in a hundred"
         )));
     }
-    if config.workers.is_some_and(|workers| !(1..=MOST_WORKERS).contains(&workers.0)) {
+    if let Some(Count(workers)) = config.workers
+        && !(1..=MOST_WORKERS).contains(&workers)
+    {
         return Err(ConfigError::new(format!(
-            "--workers must be from 1 to {MOST_WORKERS}; leave it out for as many as help"
+            "--workers {workers} is out of range; give 1 to {MOST_WORKERS}, or leave it out for as many as help"
         )));
     }
     Ok(Plan {

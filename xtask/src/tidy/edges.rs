@@ -20,7 +20,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("plugins/*",    &["plugin-sdk"]),
     ("cli",          &["core/engine", "core/host", "core/model", "core/mock", "core/tokens", "core/abi",
                        "plugins/datasets", "plugins/endpoints", "plugins/exporters", "plugins/telemetry", "plugins/timing"]),
-    ("tests",        &[]),
+    ("tests",        &["core/mock"]),
     ("xtask",        &[]),
 ];
 

@@ -38,6 +38,7 @@ fn eventful_report() -> Report {
         in_flight: Some(3.8),
         lag_p50_ms: Some(0.043),
         lag_p99_ms: Some(3_012.4),
+        ..LoadReport::default()
     };
     let group =
         |code, kind: &str, message: &str, count| ErrorGroup { code, kind: kind.into(), message: message.into(), count };
