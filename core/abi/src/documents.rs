@@ -3,9 +3,44 @@
 //! Readers ignore fields they do not know and supply defaults for fields that are missing, so a plugin and a host of
 //! different minor versions understand each other. What is absent was not measured: absent is never zero.
 
-use crate::{registration::Kind, types::Outcome};
+use crate::types::Outcome;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+
+/// The five kinds of component.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// [`Endpoint`](crate::api::Endpoint)
+    Endpoint,
+    /// [`TimingStrategy`](crate::api::TimingStrategy)
+    Timing,
+    /// [`Exporter`](crate::api::Exporter)
+    Exporter,
+    /// [`TelemetryCollector`](crate::api::TelemetryCollector)
+    Collector,
+    /// [`DatasetLoader`](crate::api::DatasetLoader)
+    Dataset,
+}
+
+impl Kind {
+    /// Its name, as manifests and messages spell it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Endpoint => "endpoint",
+            Self::Timing => "timing",
+            Self::Exporter => "exporter",
+            Self::Collector => "collector",
+            Self::Dataset => "dataset",
+        }
+    }
+}
+
+impl std::fmt::Display for Kind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
 
 /// How the answers of an endpoint are cut into events.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

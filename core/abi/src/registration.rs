@@ -5,44 +5,9 @@
 
 use crate::{
     api::{DatasetLoader, Endpoint, Exporter, TelemetryCollector, TimingStrategy},
+    documents::Kind,
     types::Result,
 };
-use serde::{Deserialize, Serialize};
-
-/// The five kinds of component.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Kind {
-    /// [`Endpoint`]
-    Endpoint,
-    /// [`TimingStrategy`]
-    Timing,
-    /// [`Exporter`]
-    Exporter,
-    /// [`TelemetryCollector`]
-    Collector,
-    /// [`DatasetLoader`]
-    Dataset,
-}
-
-impl Kind {
-    /// Its name, as manifests and messages spell it.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Endpoint => "endpoint",
-            Self::Timing => "timing",
-            Self::Exporter => "exporter",
-            Self::Collector => "collector",
-            Self::Dataset => "dataset",
-        }
-    }
-}
-
-impl std::fmt::Display for Kind {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
 
 /// Makes a component from its options, a JSON object as text.
 #[derive(Clone, Copy)]

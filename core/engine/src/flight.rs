@@ -2,7 +2,7 @@
 //! is kept of it.
 
 use crate::{
-    job::Phase,
+    job::{Course, Phase},
     pool::{Ready, body},
     reading::{Buffers, Reading},
     store::{Detail, FirstEvent, Place, Store, TEXT_LIMIT},
@@ -194,15 +194,6 @@ fn stamp(row: &mut Row, stamps: Stamps, exchange: u16) {
     row.resent |= stamps.resent;
     row.reads += stamps.reads;
     row.received_bytes += stamps.received_bytes;
-}
-
-/// Which session a flight belongs to.
-#[derive(Clone, Copy)]
-pub(crate) struct Course {
-    /// Its number in the schedule: identifiers and destinations go by it.
-    pub(crate) number: u64,
-    /// Its place in the pool.
-    pub(crate) entry: usize,
 }
 
 /// Runs one session from its first flight: its turns one after another, each a request. Returns what the schedule has to

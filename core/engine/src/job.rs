@@ -1,6 +1,6 @@
 //! [`Job`]: what all workers share of a run. Immutable but for a few counters.
 
-use crate::{EngineError, control::Control, flight::Course, pool::Pool};
+use crate::{EngineError, control::Control, pool::Pool};
 use inferometer_abi::{
     api::Endpoint,
     documents::EndpointInfo,
@@ -133,6 +133,15 @@ impl Phase {
     pub(crate) fn start_ns(&self) -> u64 {
         self.start_ns.load(SeqCst)
     }
+}
+
+/// Which session a flight belongs to.
+#[derive(Clone, Copy)]
+pub(crate) struct Course {
+    /// Its number in the schedule: identifiers and destinations go by it.
+    pub(crate) number: u64,
+    /// Its place in the pool.
+    pub(crate) entry: usize,
 }
 
 /// Where requests go and what their heads say.

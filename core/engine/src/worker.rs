@@ -1,8 +1,8 @@
 //! [`Worker`]: one OS thread of the load, with its own runtime, connections, schedule and store.
 
 use crate::{
-    flight::{self, Course, Flight},
-    job::{Job, Phase},
+    flight::{self, Flight},
+    job::{Course, Job, Phase},
     reading::Buffers,
     store::Store,
 };

@@ -1,6 +1,6 @@
 //! What can go wrong between a name and a component, in words for the user.
 
-use inferometer_abi::{registration::Kind, types::Error};
+use inferometer_abi::{documents::Kind, types::Error};
 use std::{
     fmt::{self, Display, Formatter},
     io,

@@ -6,7 +6,7 @@
 use crate::{error::Refusal, names};
 use inferometer_abi::{
     INTERFACE_VERSION,
-    registration::Kind,
+    documents::Kind,
     wire::{
         manifest::{SECTION, SECTION_MACHO},
         module::SYMBOL,

@@ -9,8 +9,8 @@ use crate::{
 };
 use inferometer_abi::{
     api::{DatasetLoader, Endpoint, Exporter, TelemetryCollector, TimingStrategy},
-    documents::Component,
-    registration::{Factory, Kind, Registration, registrations},
+    documents::{Component, Kind},
+    registration::{Factory, Registration, registrations},
     types::{ErrorKind, Result as AbiResult},
 };
 use std::{

@@ -3,7 +3,7 @@
 use inferometer_abi::{
     RStr, RVec,
     api::{Timetable, TimingStrategy},
-    registration::Kind,
+    documents::Kind,
     types::{
         Answer, Delta, ErrorKind, Event, Load, Message, Outgoing, Part, PhaseSpec, Reply, Request, Step, TurnTime,
         delta_flags, request_flags,

@@ -43,7 +43,7 @@ impl HostApi_Ref {
 #[repr(C)]
 #[derive(StableAbi, Clone, Debug)]
 pub struct ComponentInfo {
-    /// Its kind, see [`crate::registration::Kind`].
+    /// Its kind, see [`crate::documents::Kind`].
     pub kind: RString,
     /// Its name.
     pub name: RString,
