@@ -44,6 +44,7 @@ pub struct Record {
 pub struct Metadata {
     pub x_request_id: String,
     pub conversation_id: String,
+    pub turn_index: u64,
     pub benchmark_phase: String,
     pub was_cancelled: bool,
 }
