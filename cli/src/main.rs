@@ -8,8 +8,10 @@ mod command_line;
 mod demo;
 mod dry_run;
 mod mock;
+mod plugins;
 mod profile;
 mod progress;
+mod registry;
 mod terminal;
 
 use args::{Args, Command};
@@ -21,6 +23,7 @@ fn main() -> std::process::ExitCode {
         Command::Profile(args) => profile::run(&args),
         Command::Demo(args) => demo::run(&args),
         Command::Mock(config) => mock::run(*config),
+        Command::Plugins(command) => plugins::run(&command),
     };
     let code = ended.unwrap_or_else(|failure| {
         eprintln!("error: {}", failure.message);

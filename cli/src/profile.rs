@@ -5,20 +5,13 @@ use crate::{
     args::ProfileArgs,
     command_line, dry_run,
     progress::Progress,
+    registry::registry,
     terminal::{say, stdout_terminal},
 };
 use inferometer_engine::{Control, Invocation, Prepared};
-use inferometer_host::{Discovery, Registry};
-use inferometer_model::{
-    ExitCode,
-    config::{RawConfig, Ui},
-    file::{self, PluginSettings},
-    plan::Plan,
-    resolve::resolve,
-    secret::shown_url,
-};
+use inferometer_host::Registry;
+use inferometer_model::{ExitCode, config::Ui, file, plan::Plan, resolve::resolve, secret::shown_url};
 use std::{
-    path::PathBuf,
     sync::atomic::{AtomicBool, Ordering::SeqCst},
     time::{SystemTime, UNIX_EPOCH},
 };
@@ -56,16 +49,6 @@ pub(crate) fn measure(plan: Plan, registry: &Registry, ui: Option<Ui>) -> Ended 
     }
     let code = finished.exit_code();
     Ok(if code == ExitCode::Ok && !exported.failed.is_empty() { ExitCode::Internal } else { code })
-}
-
-/// Built-ins, and the plugins that can be found.
-fn registry(settings: &RawConfig, plugins: &PluginSettings) -> Result<Registry, Failure> {
-    let explicit = settings.plugin.iter().map(PathBuf::from).collect();
-    let mut discovery = Discovery::from_environment(explicit, plugins.path.clone());
-    discovery.allow_unsafe_permissions = settings.allow_unsafe_permissions.unwrap_or_default();
-    let mut registry = Registry::discover(&discovery).map_err(Failure::usage)?;
-    registry.prefer(&plugins.prefer);
-    Ok(registry)
 }
 
 /// The first Ctrl-C ends the run with what there is; the second ends the program. Before the load there is nothing yet,

@@ -28,6 +28,20 @@
 //! inferometer_plugin_sdk::timing! { name: "once", summary: "Sends one request and ends.", component: Once }
 //! ```
 //!
+//! What a user may set is a struct, by its derives. They come with the SDK, so that nothing else has to be depended on:
+//!
+//! ```
+//! use inferometer_plugin_sdk::{schemars::JsonSchema, serde::Deserialize};
+//!
+//! #[derive(Default, Deserialize, JsonSchema)]
+//! #[serde(crate = "inferometer_plugin_sdk::serde", default)]
+//! #[schemars(crate = "inferometer_plugin_sdk::schemars")]
+//! struct Options {
+//!     /// Where the server is.
+//!     region: String,
+//! }
+//! ```
+//!
 //! The macro's texts stand in the library's manifest, which is JSON, as they stand in the source. So they are plain
 //! strings on one line; what JSON would read otherwise does not compile:
 //!
@@ -48,16 +62,20 @@
 //! A library of its own (`crate-type = ["cdylib"]`) ends with [`export_plugin!`]; the program's built-ins are registered
 //! by the same macros and need nothing further.
 
+mod options;
 mod register;
 
 pub use inferometer_abi::{RSlice, RStr, RString, RVec, api, documents, random, types};
-pub use register::{Component, NoOptions};
+pub use options::NoOptions;
+pub use register::Component;
+pub use schemars;
 pub use serde;
 
 /// What the macros expand to. Not for authors.
 #[doc(hidden)]
 pub mod __private {
-    pub use crate::register::{is_json_integer, is_json_string, make};
+    pub use crate::options::{make, options_schema};
+    pub use crate::register::{is_json_integer, is_json_string};
     pub use inferometer_abi::{
         __export_header, __interface_version, __manifest_line, inventory,
         registration::{Factory, Registration},

@@ -1,31 +1,20 @@
 //! Registration: from a type and a name to a component that a host can find and make.
 
-use inferometer_abi::types::{Error, Result};
-use serde::{Deserialize, de::DeserializeOwned};
+use inferometer_abi::types::Result;
+use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
 
 /// A type that can be made from options given by the user.
 pub trait Component: Sized + 'static {
-    /// Its options; give them `#[serde(deny_unknown_fields)]`, so that a typing error is found before the run.
-    type Options: DeserializeOwned;
+    /// Its options: a struct whose fields a user sets by name. Their types, defaults and comments make the schema that
+    /// `inferometer plugins show` prints, and an option that the struct does not have is refused before the run.
+    type Options: DeserializeOwned + JsonSchema;
 
     /// Makes it.
     ///
     /// # Errors
     /// When the options contradict each other; the message names the option, the reason and the remedy.
     fn create(options: Self::Options) -> Result<Self>;
-}
-
-/// The options of a component that has none.
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct NoOptions {}
-
-/// Makes a component from its options as JSON text; empty text means no options were given.
-#[doc(hidden)]
-pub fn make<C: Component>(options_json: &str) -> Result<C> {
-    let text = if options_json.is_empty() { "{}" } else { options_json };
-    let options = serde_json::from_str(text).map_err(|e| Error::config(format!("its options: {e}")))?;
-    C::create(options)
 }
 
 /// Whether a literal, as it stands in the source, is a string in JSON as well as in Rust.
@@ -141,6 +130,7 @@ macro_rules! __register {
                     factory: $crate::__private::Factory::$variant(|options| {
                         Ok(Box::new($crate::__private::make::<$component>(options)?))
                     }),
+                    options_schema: $crate::__private::options_schema::<$component>,
                 }
             }
         };

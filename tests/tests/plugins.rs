@@ -133,8 +133,8 @@ fn an_option_that_a_plugin_does_not_have_is_refused_by_name() {
     let with = |option: &str, words: &[&str]| {
         refused(|program| program.arg("--plugin").arg(folder.path()).args(["--plugin-option", option]), words);
     };
-    with("example-echo.prefx=x", &["example-echo", "prefx", "prefix", text(&copy)]);
-    with("example-echo.prefix=[1]", &["example-echo", "string"]);
+    with("example-echo.prefx=x", &["'example-echo'", "no option 'prefx', did you mean 'prefix'?", text(&copy)]);
+    with("example-echo.prefix=[1]", &["'example-echo'", "option 'prefix'", "'prefix' takes text"]);
 }
 
 #[test]
@@ -185,5 +185,166 @@ fn failures_of_the_server_are_told_through_a_plugin_too() {
         let mock = Mock::start(config);
         let outcome = mock.profile().arg("--plugin").arg(folder.path()).args(SHORT).run().expect_code(3);
         assert_eq!(Results::of(&outcome).errors(), [(kind.to_owned(), 8)].into());
+    }
+}
+
+/// Puts `new` in place of `old`, of equal length, wherever it stands in the library.
+fn change(library: &Path, old: &str, new: &str) {
+    assert_eq!(old.len(), new.len());
+    let mut bytes = fs::read(library).expect("the copy is ours");
+    let places: Vec<_> = (0..bytes.len()).filter(|&at| bytes[at..].starts_with(old.as_bytes())).collect();
+    assert!(!places.is_empty(), "no '{old}' in {}", library.display());
+    places.into_iter().for_each(|at| bytes[at..at + old.len()].copy_from_slice(new.as_bytes()));
+    fs::write(library, bytes).expect("the copy is ours");
+}
+
+fn plugins(words: &[&str]) -> Program {
+    Program::new().arg("plugins").args(words)
+}
+
+fn json(outcome: &Outcome) -> serde_json::Value {
+    serde_json::from_str(&outcome.stdout).unwrap_or_else(|error| panic!("{error} in {}", outcome.stdout))
+}
+
+#[test]
+fn the_list_has_the_built_ins_and_the_components_of_libraries_each_with_its_file() {
+    let (_folder, copy) = plugin_folder();
+    let outcome = plugins(&["list", "--plugin", text(&copy)]).run().expect_code(0);
+    let line = |name: &str| {
+        let mut lines = outcome.stdout.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+        lines.find(|words| words.get(1) == Some(&name)).unwrap_or_else(|| panic!("no {name} in {}", outcome.stdout))
+    };
+    let example = line("example-echo");
+    assert_eq!((example[0], example[3], example[4]), ("endpoint", text(&copy), "Example:"));
+    assert_eq!((line("chat")[0], line("chat")[3]), ("endpoint", "built-in"));
+    assert_eq!(line("poisson")[0], "timing");
+}
+
+#[test]
+fn the_list_says_what_was_passed_over_or_hidden_and_why() {
+    let (folder, copy) = plugin_folder();
+    fs::write(folder.path().join("notes.so"), "no library at all").unwrap();
+    let program = plugins(&["list", "--plugin", text(&LIBRARY)]).env("INFEROMETER_PLUGIN_PATH", folder.path());
+    let outcome = program.run().expect_code(0);
+    let (_, passed_over) = outcome.stdout.split_once("\nPassed over:\n").expect("two files were passed over");
+    assert!(passed_over.contains("notes.so: it is no shared library"), "{passed_over}");
+    assert!(passed_over.contains(text(&copy)), "{passed_over}");
+    assert!(passed_over.contains(&format!("already taken from {}", text(&LIBRARY))), "{passed_over}");
+}
+
+#[test]
+fn the_list_says_which_of_several_a_name_means_or_that_none_can_be_chosen() {
+    let (_folder, copy) = plugin_folder();
+    change(
+        &copy,
+        "\"package\":\"inferometer-example-echo-endpoint\"",
+        "\"package\":\"the-echo-of-some-other-author....\"",
+    );
+    let list = |prefer: &str| {
+        let file = format!("[plugins.prefer]\n{prefer}");
+        let both = ["list", "--plugin", text(&copy), "--plugin", text(&LIBRARY), "--config", "run.toml"];
+        let outcome = plugins(&both).file("run.toml", file).run().expect_code(0);
+        outcome.stdout.split_once("\nSame names:\n").expect("two are called the same").1.to_owned()
+    };
+    let tie = list("");
+    assert_eq!(tie.matches("2 endpoint components are called 'example-echo'").count(), 1, "{tie}");
+    let chosen = list("example-echo = \"the-echo-of-some-other-author....\"");
+    let (ours, theirs) = (text(&LIBRARY), text(&copy));
+    let words = format!("endpoint 'example-echo' means that of {theirs} (by [plugins.prefer]), not that of {ours}");
+    assert!(chosen.contains(&words), "{chosen}");
+}
+
+#[test]
+fn the_list_for_machines_is_json_with_what_was_passed_over() {
+    let (folder, copy) = plugin_folder();
+    fs::write(folder.path().join("notes.so"), "no library at all").unwrap();
+    let file = format!("model = \"m\"\n[plugins]\npath = [\"{}\"]\n", text(folder.path()));
+    let outcome = plugins(&["list", "--json", "--config", "run.toml"]).file("run.toml", file).run().expect_code(0);
+    let list = json(&outcome);
+    let components = list["components"].as_array().expect("a list");
+    let example = components.iter().find(|one| one["name"] == "example-echo").expect("it is found");
+    assert_eq!(
+        (&example["kind"], &example["origin"], &example["chosen"]),
+        (&"endpoint".into(), &text(&copy).into(), &true.into())
+    );
+    let skipped = list["skipped"].as_array().expect("a list");
+    assert_eq!(skipped.len(), 1, "{skipped:?}");
+    assert!(skipped[0]["path"].as_str().is_some_and(|path| path.ends_with("notes.so")), "{skipped:?}");
+}
+
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+#[test]
+fn a_library_that_cannot_be_opened_is_listed_all_the_same_and_shown_without_its_options() {
+    let (_folder, copy) = plugin_folder();
+    change(&copy, "libc.so.6\0", "libx.so.6\0");
+    let listed = plugins(&["list", "--plugin", text(&copy)]).run().expect_code(0);
+    assert!(listed.stdout.contains("example-echo") && listed.stderr.is_empty(), "{}{}", listed.stdout, listed.stderr);
+    let shown = plugins(&["show", "example-echo", "--plugin", text(&copy)]).run().expect_code(2);
+    assert!(shown.stdout.contains(text(&copy)) && shown.stdout.contains("Options   not known"), "{}", shown.stdout);
+    assert!(shown.stderr.contains("libx.so.6"), "{}", shown.stderr);
+}
+
+#[test]
+fn a_component_is_shown_with_its_options_and_how_to_set_one() {
+    let (_folder, copy) = plugin_folder();
+    let shown = |words: &[&str]| plugins(words).args(["--plugin", text(&copy)]).run().expect_code(0);
+    let page = shown(&["show", "Example_Echo"]).stdout;
+    for words in [
+        "endpoint 'example-echo': Example:",
+        text(&copy),
+        "prefix: text [default: \"\"]",
+        "Put in front of every prompt.",
+        "--plugin-option example-echo.prefix=VALUE",
+        "[plugins.options.example-echo]",
+    ] {
+        assert!(page.contains(words), "no '{words}' in: {page}");
+    }
+    let document = json(&shown(&["show", "example-echo", "--json"]));
+    assert_eq!(document[0]["options"][0]["name"], "prefix");
+    assert_eq!(document[0]["options_schema"]["properties"]["prefix"]["type"], "string");
+    assert!(shown(&["show", "chat", "--kind", "endpoint"]).stdout.contains("Options   none"));
+}
+
+#[test]
+fn a_component_that_is_not_there_is_not_shown_and_the_nearest_is_named() {
+    let outcome = plugins(&["show", "compltions"]).run().expect_code(2);
+    assert!(outcome.stderr.contains("did you mean 'completions'?"), "{}", outcome.stderr);
+    let outcome = plugins(&["show", "chat", "--kind", "timing"]).run().expect_code(2);
+    assert!(outcome.stderr.contains("no timing component is called 'chat'"), "{}", outcome.stderr);
+}
+
+#[test]
+fn a_reader_that_goes_away_does_not_disturb_the_list() {
+    for words in [&["list"][..], &["list", "--json"], &["show", "chat"]] {
+        let outcome = plugins(words).unread().run().expect_code(0);
+        assert_eq!(outcome.stderr, "");
+    }
+}
+
+#[test]
+fn options_of_a_component_that_is_not_there_are_refused_with_the_nearest_name() {
+    let (folder, _) = plugin_folder();
+    let plugin = |program: Program| program.arg("--plugin").arg(folder.path());
+    let words = ["options for 'example-ehco'", "did you mean 'example-echo'?"];
+    refused(|program| plugin(program).args(["--plugin-option", "example-ehco.prefix=x"]), &words);
+    let file = "[plugins.options.example-ehco]\nprefix = \"x\"\n";
+    refused(|program| plugin(program).file("run.toml", file).args(["--config", "run.toml"]), &words);
+}
+
+#[test]
+fn options_of_a_component_that_is_there_and_not_used_are_let_be_whatever_they_are() {
+    let (folder, _) = plugin_folder();
+    let _ = succeeds(|program| program.arg("--plugin").arg(folder.path()).args(["--plugin-option", "chat.speed=9"]));
+}
+
+#[test]
+fn options_reach_a_component_under_whatever_spelling_of_its_name() {
+    let (folder, _) = plugin_folder();
+    for name in ["Example_Echo", "inferometer-example-echo-endpoint:example-echo"] {
+        let option = format!("{name}.prefix=Say: ");
+        let outcome = succeeds(|program| program.arg("--plugin").arg(folder.path()).args(["--plugin-option", &option]));
+        let inputs = outcome.json("inputs.json");
+        let prompt = inputs["data"][0]["payloads"][0]["prompt"].as_str().expect("a prompt");
+        assert!(prompt.starts_with("Say: "), "{prompt}");
     }
 }

@@ -24,6 +24,9 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Endpoint, Self::Timing, Self::Exporter, Self::Collector, Self::Dataset];
+
     /// Its name, as manifests and messages spell it.
     pub const fn as_str(self) -> &'static str {
         match self {

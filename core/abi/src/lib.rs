@@ -12,6 +12,7 @@
 
 pub mod api;
 pub mod documents;
+pub mod options;
 pub mod random;
 pub mod registration;
 pub mod types;

@@ -47,6 +47,8 @@ pub struct Registration {
     pub priority: i32,
     /// Makes it.
     pub factory: Factory,
+    /// The schema of its options: JSON Schema of an object, as text.
+    pub options_schema: fn() -> String,
 }
 
 inventory::collect!(Registration);

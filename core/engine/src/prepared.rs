@@ -13,9 +13,9 @@ use crate::{
 };
 use inferometer_abi::{
     api::{Endpoint, Exporter, TimingStrategy},
-    documents::{Component, DatasetRequest, Terminal},
+    documents::{Component, DatasetRequest, Kind, Terminal},
 };
-use inferometer_host::Registry;
+use inferometer_host::{Entry, Registry};
 use inferometer_metrics::{Options, Slos, TokenSource};
 use inferometer_model::{
     Clock, ConfigError,
@@ -23,7 +23,9 @@ use inferometer_model::{
     plan::{PhasePlan, Plan},
 };
 use inferometer_tokens::{Tokenizer, TokenizerRequest, seed_for};
+use serde_json::{Map, Value};
 use std::{
+    collections::BTreeMap,
     path::{Path, PathBuf},
     sync::{Arc, atomic::Ordering::SeqCst},
 };
@@ -63,10 +65,12 @@ impl Prepared {
     pub fn new(plan: Plan, registry: &Registry, invocation: Invocation, control: Control) -> Result<Self, EngineError> {
         let mut notes = plan.notes.clone();
         let mut components = Vec::new();
-        let options_of = |name: &str| {
-            plan.plugin_options.get(name).map_or_else(String::new, |options| serde_json::json!(options).to_string())
-        };
-        let made = registry.endpoint(&plan.server.endpoint, &options_of(&plan.server.endpoint))?;
+        for name in plan.plugin_options.keys() {
+            registry.called(name).map_err(|error| config_error(format!("options for '{name}': {error}")))?;
+        }
+        let options_of =
+            |kind, name: &str| registry.find(kind, name).map(|entry| options_for(entry, &plan.plugin_options));
+        let made = registry.endpoint(&plan.server.endpoint, &options_of(Kind::Endpoint, &plan.server.endpoint)?)?;
         let endpoint = made.component;
         components.push(made.used);
         let slos = plan.objectives.as_deref().map(Slos::parse).transpose().map_err(goodput_error)?;
@@ -78,7 +82,7 @@ impl Prepared {
         })?;
         notes.extend(resolved.note);
         let text = Text::new(resolved.tokenizer.clone());
-        let made = registry.dataset(&plan.data.loader, &options_of(&plan.data.loader))?;
+        let made = registry.dataset(&plan.data.loader, &options_of(Kind::Dataset, &plan.data.loader)?)?;
         let mut loader = made.component;
         components.push(made.used);
         let request = DatasetRequest {
@@ -100,7 +104,7 @@ impl Prepared {
         names.splice(EXPORTERS.len() - 1..EXPORTERS.len() - 1, plan.exporters.iter().cloned());
         let mut exporters = Vec::new();
         for name in names {
-            let made = registry.exporter(&name, &options_of(&name))?;
+            let made = registry.exporter(&name, &options_of(Kind::Exporter, &name)?)?;
             components.push(made.used);
             exporters.push((name, made.component));
         }
@@ -110,7 +114,7 @@ impl Prepared {
         for shard in 0..workers {
             let mut own = Vec::new();
             for (index, phase) in job.phases.iter().map(|phase| &phase.plan).enumerate() {
-                let made = registry.timing(&phase.strategy, &options_of(&phase.strategy))?;
+                let made = registry.timing(&phase.strategy, &options_of(Kind::Timing, &phase.strategy)?)?;
                 if shard == 0 && !components.contains(&made.used) {
                     components.push(made.used);
                 }
@@ -224,6 +228,15 @@ impl Prepared {
         let finished = Finished { report, stores, job: self.job, options: self.options, error_limit };
         Ok((finished, Exporters::new(self.exporters, folder, self.plan.output)))
     }
+}
+
+/// The options given for a component under whatever spelling of its name, as JSON. What is given under a qualified name
+/// wins over what is given under a plain one.
+fn options_for(entry: &Entry, given: &BTreeMap<String, Map<String, Value>>) -> String {
+    let mut names: Vec<_> = given.iter().filter(|(name, _)| entry.answers_to(name)).collect();
+    names.sort_by_key(|(name, _)| name.contains(':'));
+    let all: Map<_, _> = names.into_iter().flat_map(|(_, options)| options.clone()).collect();
+    Value::Object(all).to_string()
 }
 
 fn config_error(error: impl std::fmt::Display) -> EngineError {

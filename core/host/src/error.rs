@@ -27,17 +27,17 @@ pub enum HostError {
     },
     /// No component of that kind has that name.
     #[error(
-        "no {kind} component is called '{name}'{}; known are: {}{}",
-        Hint(nearest.as_deref()), Listed(known), Ignored(skipped)
+        "no {}component is called '{name}'{}; known are: {}{}",
+        kind.map_or_else(String::new, |kind| format!("{kind} ")), Hint(nearest.as_deref()), Listed(known), Ignored(skipped)
     )]
     Unknown {
-        /// The kind asked for.
-        kind: Kind,
+        /// The kind asked for, if it matters.
+        kind: Option<Kind>,
         /// The name asked for.
         name: String,
         /// The known name it most likely stands for.
         nearest: Option<String>,
-        /// All names of that kind.
+        /// All names, of that kind if it matters.
         known: Vec<String>,
         /// Files that were passed over, each with the reason.
         skipped: Vec<String>,
@@ -135,6 +135,18 @@ pub enum HostError {
         /// Where it comes from.
         origin: String,
         /// What it says.
+        reason: Error,
+    },
+    /// A component panicked as its options were asked for.
+    #[error("{kind} '{name}' ({origin}) has a defect: asked which options it has, it {reason}; tell its author")]
+    NoSchema {
+        /// Its kind.
+        kind: Kind,
+        /// Its name.
+        name: String,
+        /// Where it comes from.
+        origin: String,
+        /// The panic's text.
         reason: Error,
     },
     /// A component panicked as it was made: in its constructor, or when an endpoint described itself.

@@ -10,6 +10,7 @@ use crate::{
 };
 use inferometer_abi::{
     api::{DatasetLoader, Endpoint, Exporter, TelemetryCollector, TimingStrategy},
+    documents::Kind,
     types::Result as AbiResult,
     wire::{
         foreign,
@@ -50,6 +51,14 @@ impl Library {
         started.map_err(|reason| HostError::Init { path: path.to_owned(), reason })?;
         agree(path, module, declared)?;
         Ok(Self { module, sha256 })
+    }
+}
+
+impl Library {
+    /// The schema of a component's options.
+    pub(crate) fn options_schema(&self, kind: Kind, name: &str) -> AbiResult<String> {
+        let schema: AbiResult<_> = self.module.options_schema()(kind.as_str().into(), name.into()).into();
+        schema.map(String::from)
     }
 }
 

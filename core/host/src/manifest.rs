@@ -184,9 +184,7 @@ fn major(version: &str) -> &str {
 
 /// The kind that `name` stands for, if this program knows it.
 pub(crate) fn kind(name: &str) -> Option<Kind> {
-    [Kind::Endpoint, Kind::Timing, Kind::Exporter, Kind::Collector, Kind::Dataset]
-        .into_iter()
-        .find(|k| k.as_str() == name)
+    Kind::ALL.into_iter().find(|kind| kind.as_str() == name)
 }
 
 #[cfg(test)]

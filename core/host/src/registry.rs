@@ -63,6 +63,13 @@ pub struct Entry {
 }
 
 impl Entry {
+    /// Whether `asked`, which may be qualified as in `acme:chat`, may mean this one.
+    #[must_use]
+    pub fn answers_to(&self, asked: &str) -> bool {
+        let (qualifier, name) = names::split(asked);
+        names::normal(&self.name) == names::normal(name) && qualifier.is_none_or(|from| self.comes_from(from))
+    }
+
     fn is_called(&self, kind: Kind, normal_name: &str) -> bool {
         self.kind == kind && names::normal(&self.name) == normal_name
     }
@@ -201,6 +208,40 @@ impl Registry {
         names
     }
 
+    /// The component that `asked` means, which may be qualified as in `acme:chat`. Nothing is opened.
+    ///
+    /// # Errors
+    /// When the name is unknown or stands for several components.
+    pub fn find(&self, kind: Kind, asked: &str) -> Result<&Entry, HostError> {
+        self.choose(kind, asked).map(|item| &item.entry)
+    }
+
+    /// Every component, of whatever kind, that `asked` may mean: at least one.
+    ///
+    /// # Errors
+    /// [`HostError::Unknown`] when there is none.
+    pub fn called(&self, asked: &str) -> Result<Vec<&Entry>, HostError> {
+        let called: Vec<_> = self.entries().filter(|entry| entry.answers_to(asked)).collect();
+        if called.is_empty() { Err(self.unknown(None, asked)) } else { Ok(called) }
+    }
+
+    /// The schema of a component's options: JSON Schema as text, see [`inferometer_abi::options`]. A library is opened
+    /// for it.
+    ///
+    /// # Errors
+    /// When the name is unknown or stands for several components, or when the library cannot be used.
+    pub fn options_schema(&self, kind: Kind, asked: &str) -> Result<String, HostError> {
+        let Item { entry, source } = self.choose(kind, asked)?;
+        match source {
+            Source::BuiltIn(registration) => Ok((registration.options_schema)()),
+            Source::Library(index) => {
+                let schema = self.libraries[*index].open()?.options_schema(kind, &entry.name);
+                let (name, origin) = (entry.name.clone(), entry.origin.to_string());
+                schema.map_err(|reason| HostError::NoSchema { kind, name, origin, reason })
+            }
+        }
+    }
+
     /// Files and folders that were passed over, and why.
     pub fn skipped(&self) -> &[Skipped] {
         &self.skipped
@@ -248,7 +289,7 @@ impl Registry {
         let (qualifier, name) = names::split(asked);
         let normal = names::normal(name);
         let called: Vec<&Item> = self.items.iter().filter(|item| item.entry.is_called(kind, &normal)).collect();
-        let Some(first) = called.first() else { return Err(self.unknown(kind, name)) };
+        let Some(first) = called.first() else { return Err(self.unknown(Some(kind), name)) };
         let name = first.entry.name.clone();
         let origins = || called.iter().map(|item| item.entry.qualifier(&called));
         let from = |qualifier: &str| -> Vec<&Item> {
@@ -285,8 +326,12 @@ impl Registry {
         Err(HostError::Tie { kind, name, priority, rivals: best.iter().map(rival).collect() })
     }
 
-    fn unknown(&self, kind: Kind, name: &str) -> HostError {
-        let known = self.names(kind);
+    fn unknown(&self, kind: Option<Kind>, name: &str) -> HostError {
+        let kinds = kind.as_slice();
+        let kinds = if kinds.is_empty() { &Kind::ALL } else { kinds };
+        let mut known: Vec<_> = kinds.iter().flat_map(|kind| self.names(*kind)).collect();
+        known.sort_unstable();
+        known.dedup_by_key(|name| names::normal(name));
         // What is hidden is there all the same, and missing for no one.
         let missed = self.skipped.iter().filter(|file| !matches!(file.reason, Refusal::Hidden { .. }));
         HostError::Unknown {

@@ -4,6 +4,7 @@ use inferometer_abi::{
     RStr, RVec,
     api::{Timetable, TimingStrategy},
     documents::Kind,
+    options::options,
     types::{
         Answer, Delta, ErrorKind, Event, Load, Message, Outgoing, Part, PhaseSpec, Reply, Request, Step, TurnTime,
         delta_flags, request_flags,
@@ -126,9 +127,32 @@ fn wrong_options_are_refused_with_the_authors_words() {
     let (_dir, discovery) = folder("liboptions.so", |_| {});
     let registry = Registry::discover(&discovery).expect("nothing is explicit");
     let text = error(registry.timing("at_once", r#"{"at":7}"#)).to_string();
-    assert!(text.contains("timing 'at_once' (") && text.contains("unknown field `at`, expected `at_ns`"), "{text}");
+    assert!(
+        text.contains("timing 'at_once' (") && text.contains("it has no option 'at'; its options are: at_ns"),
+        "{text}"
+    );
     let text = error(registry.timing("at_once", r#"{"at_ns":1001}"#)).to_string();
     assert!(text.ends_with("could not be made: at_ns is more than 1000; give less"), "{text}");
+}
+
+#[test]
+fn a_library_says_which_options_its_components_have() {
+    let (_dir, discovery) = folder("libschema.so", |_| {});
+    let registry = Registry::discover(&discovery).expect("nothing is explicit");
+    let options = |kind, name| options(&registry.options_schema(kind, name).expect("it can say"));
+    let [at_ns] = &options(Kind::Timing, "at-once")[..] else { panic!("it has one option") };
+    assert_eq!((at_ns.name.as_str(), at_ns.takes.as_str()), ("at_ns", "a whole number of at least 0"));
+    assert_eq!((at_ns.default.as_ref(), at_ns.required), (Some(&0.into()), false));
+    assert_eq!(options(Kind::Timing, "broken"), []);
+}
+
+#[test]
+fn a_component_that_panics_when_it_is_asked_for_its_options_disturbs_none_of_the_others() {
+    let (_dir, discovery) = folder("libpanics.so", |_| {});
+    let registry = Registry::discover(&discovery).expect("nothing is explicit");
+    let text = registry.options_schema(Kind::Endpoint, "silent").expect_err("it panics").to_string();
+    assert!(text.contains("endpoint 'silent' (") && text.contains("it panicked: no words; tell its author"), "{text}");
+    assert!(registry.options_schema(Kind::Timing, "at_once").is_ok());
 }
 
 #[test]
@@ -270,5 +294,5 @@ fn the_example_endpoint_encodes_and_decodes_across_the_boundary() {
     assert_eq!(refused.kind, ErrorKind::MALFORMED);
 
     let text = error(registry.endpoint("example-echo", r#"{"prefex":"Say: "}"#)).to_string();
-    assert!(text.contains("unknown field `prefex`, expected `prefix`"), "{text}");
+    assert!(text.contains("it has no option 'prefex', did you mean 'prefix'?"), "{text}");
 }

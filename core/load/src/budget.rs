@@ -28,15 +28,29 @@ impl Budget {
         Some(self.taken.fetch_add(1, Relaxed)).filter(|number| *number < self.limit)
     }
 
-    /// The number of the next session, if there is one left.
-    pub(crate) fn next_session(&self) -> Option<u64> {
-        Some(self.begun.fetch_add(1, Relaxed)).filter(|number| *number < self.session_limit)
+    /// Begins a session, the next one or the one that a strategy numbers itself: the numbers of its first request and its
+    /// own, if both are to be had.
+    pub(crate) fn begin(&self, number: Option<u64>) -> Option<(u64, u64)> {
+        // What is limited is taken first, so that nothing is taken in vain: where sessions are, there is a request for
+        // each of their turns, and where they are not, there is always another.
+        if self.session_limit == u64::MAX {
+            let request = self.request()?;
+            Some((request, self.session(number)?))
+        } else {
+            let session = self.session(number)?;
+            Some((self.request()?, session))
+        }
     }
 
-    /// Begins the session that a strategy numbers itself; whether that one is still to be had.
-    pub(crate) fn begin_session(&self, number: u64) -> bool {
-        self.begun.fetch_max(number.saturating_add(1), Relaxed);
-        number < self.session_limit
+    fn session(&self, number: Option<u64>) -> Option<u64> {
+        let number = match number {
+            None => self.begun.fetch_add(1, Relaxed),
+            Some(number) => {
+                self.begun.fetch_max(number.saturating_add(1), Relaxed);
+                number
+            }
+        };
+        (number < self.session_limit).then_some(number)
     }
 
     /// Sessions begun, or numbered by a strategy up to here.

@@ -95,11 +95,7 @@ impl Pump {
 
     /// Takes what the arrival needs from the budget, if it is still to be had.
     fn launch(&mut self, step: Step) -> Option<Arrival> {
-        let session = match step.session {
-            ANY_SESSION => self.budget.next_session()?,
-            number => self.budget.begin_session(number).then_some(number)?,
-        };
-        let request = self.budget.request()?;
+        let (request, session) = self.budget.begin((step.session != ANY_SESSION).then_some(step.session))?;
         self.load.open += 1;
         self.load.sent += 1;
         let is_exact = step.session != ANY_SESSION && step.flags & step_flags::EXACT != 0;
@@ -225,6 +221,18 @@ mod tests {
             assert!(pump.poll(5).is_err());
             assert_eq!(pump.poll(6).unwrap(), Action::End);
         }
+    }
+
+    #[test]
+    fn workers_that_come_too_late_leave_no_hole_in_the_sessions() {
+        let budget = Arc::new(Budget::new(Some(1000), None));
+        let worker = |budget: Arc<Budget>| move || std::iter::from_fn(|| budget.begin(None)).collect::<Vec<_>>();
+        let workers: Vec<_> = (0..4).map(|_| std::thread::spawn(worker(Arc::clone(&budget)))).collect();
+        let begun = workers.into_iter().flat_map(|worker| worker.join().unwrap());
+        let mut sessions: Vec<u64> = begun.map(|(_, session)| session).collect();
+        sessions.sort_unstable();
+        assert_eq!(sessions, (0..1000).collect::<Vec<u64>>());
+        assert_eq!(budget.sessions(), 1000);
     }
 
     #[test]

@@ -307,14 +307,14 @@ fn prefix(config: &RawConfig) -> Result<Option<String>, ConfigError> {
     Ok(Some(prefix.clone()))
 }
 
-/// `name.key=value` over `[plugins.options.name]`. A value is JSON where it reads as JSON, else text.
+/// `name.key=value` over `[plugins.options.name]`. A name may hold dots; a value is JSON where it reads as JSON, else text.
 fn plugin_options(
     config: &RawConfig,
     plugins: &PluginSettings,
 ) -> Result<BTreeMap<String, serde_json::Map<String, serde_json::Value>>, ConfigError> {
     let mut options = plugins.options.clone();
     for option in &config.plugin_option {
-        let parsed = option.split_once('=').and_then(|(path, value)| Some((path.split_once('.')?, value)));
+        let parsed = option.split_once('=').and_then(|(path, value)| Some((path.rsplit_once('.')?, value)));
         let Some(((name, key), value)) = parsed else {
             return Err(ConfigError::new(format!("--plugin-option {option}: write it as name.key=value")));
         };
@@ -419,5 +419,11 @@ mod tests {
         let config = RawConfig { plugin_option: vec!["acme.size=3".into(), "acme.name=x=y".into()], ..typed() };
         let options = plan(&config).unwrap().plugin_options;
         assert_eq!(serde_json::to_value(&options["acme"]).unwrap(), serde_json::json!({"size": 3, "name": "x=y"}));
+    }
+
+    #[test]
+    fn the_name_of_a_plugin_may_hold_dots_and_its_options_values_too() {
+        let config = RawConfig { plugin_option: vec!["acme.v2.host=a.b".into()], ..typed() };
+        assert_eq!(plan(&config).unwrap().plugin_options["acme.v2"]["host"], "a.b");
     }
 }

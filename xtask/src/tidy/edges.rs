@@ -17,6 +17,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("core/mock",    &["core/load", "core/tokens"]),
     ("core/engine",  &["core/load", "core/net", "core/metrics", "core/host", "core/model", "core/tokens", "core/abi"]),
     ("plugin-sdk",   &["core/abi"]),
+    ("plugin-sdk/testkit", &["plugin-sdk", "core/abi", "core/host"]),
     ("plugins/*",    &["plugin-sdk"]),
     ("cli",          &["core/engine", "core/host", "core/model", "core/mock", "core/tokens", "core/abi",
                        "plugins/datasets", "plugins/endpoints", "plugins/exporters", "plugins/telemetry", "plugins/timing"]),

@@ -61,6 +61,7 @@ pub struct ComponentInfo {
 pub struct PluginModule {
     pub init: extern "C" fn(HostApi_Ref) -> RResult<(), Error>,
     pub components: extern "C" fn() -> RVec<ComponentInfo>,
+    pub options_schema: extern "C" fn(kind: RStr<'_>, name: RStr<'_>) -> RResult<RString, Error>,
     pub endpoint: extern "C" fn(name: RStr<'_>, options_json: RStr<'_>) -> RResult<EndpointObj, Error>,
     pub timing: extern "C" fn(name: RStr<'_>, options_json: RStr<'_>) -> RResult<TimingObj, Error>,
     pub exporter: extern "C" fn(name: RStr<'_>, options_json: RStr<'_>) -> RResult<ExporterObj, Error>,
@@ -121,7 +122,7 @@ extern "C" fn erased_root() -> RootModuleResult {
 }
 
 fn root() -> PluginModule_Ref {
-    PluginModule { init, components, endpoint, timing, exporter, collector, dataset }.leak_into_prefix()
+    PluginModule { init, components, options_schema, endpoint, timing, exporter, collector, dataset }.leak_into_prefix()
 }
 
 /// Exports the library's header. Used by the SDK's `export_plugin!` only.
@@ -152,7 +153,12 @@ extern "C" fn components() -> RVec<ComponentInfo> {
         .collect()
 }
 
-/// Finds a component of this library and makes it; a panic in its constructor is contained.
+/// The schema of a component's options, for which its type may run code of its author's.
+extern "C" fn options_schema(kind: RStr<'_>, name: RStr<'_>) -> RResult<RString, Error> {
+    make(name, |r| (r.factory.kind().as_str() == kind.as_str()).then(|| Ok((r.options_schema)().into())))
+}
+
+/// Finds a component of this library and does what `pick` does with it; a panic of its author's code is contained.
 fn make<T>(name: RStr<'_>, pick: impl Fn(&Registration) -> Option<Result<T>>) -> RResult<T, Error> {
     guard::contain(&AtomicBool::new(false), || {
         registrations()

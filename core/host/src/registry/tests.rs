@@ -4,13 +4,16 @@ use super::*;
 use inferometer_abi::api::Timetable;
 use inferometer_plugin_sdk::{
     Component as Author,
+    schemars::JsonSchema,
     serde::Deserialize,
     types::{Load, PhaseSpec, Result, Step},
 };
 
-#[derive(Deserialize)]
-#[serde(crate = "inferometer_plugin_sdk::serde", default, deny_unknown_fields)]
+#[derive(Deserialize, JsonSchema)]
+#[serde(crate = "inferometer_plugin_sdk::serde", default)]
+#[schemars(crate = "inferometer_plugin_sdk::schemars")]
 struct PaceOptions {
+    /// Steps a second.
     pace: u32,
 }
 
@@ -89,7 +92,9 @@ fn a_built_in_component_is_made_from_its_options_whatever_the_spelling_of_its_na
     }
     let refused = |options| registry.timing("burst", options).err().expect("bad options").to_string();
     assert!(refused(r#"{"pace":0}"#).contains("(built-in) could not be made: pace is 0; give at least 1"));
-    assert!(refused(r#"{"peace":2}"#).contains("unknown field `peace`"));
+    assert!(
+        refused(r#"{"peace":2}"#).contains("it has no option 'peace', did you mean 'pace'?; its options are: pace")
+    );
 }
 
 #[test]
@@ -102,7 +107,27 @@ fn an_unknown_name_is_answered_with_its_neighbour_the_known_names_and_what_was_p
          (passed over: /p/a.so: it holds no inferometer components)"
     );
     let error = registry.endpoint("burst", "").err().expect("there is none of that kind");
-    assert!(matches!(error, HostError::Unknown { kind: Kind::Endpoint, .. }));
+    assert!(matches!(error, HostError::Unknown { kind: Some(Kind::Endpoint), .. }));
+}
+
+#[test]
+fn a_name_without_a_kind_means_components_of_all_kinds_and_an_unknown_one_is_answered_with_the_nearest() {
+    let registry = registry(&[ACME]);
+    let origins = |asked| -> Vec<String> {
+        registry.called(asked).expect("it is there").iter().map(|entry| entry.origin.to_string()).collect()
+    };
+    assert_eq!(origins("Steady-Pace"), ["built-in", "/p/libacme_pace.so"]);
+    assert_eq!(origins("acme:steady_pace"), ["/p/libacme_pace.so"]);
+    let error = registry.called("brust").expect_err("a misspelt name").to_string();
+    assert_eq!(error, "no component is called 'brust', did you mean 'burst'?; known are: burst, steady_pace");
+}
+
+#[test]
+fn a_built_in_says_which_options_it_has() {
+    let schema = Registry::builtin().options_schema(Kind::Timing, "burst").expect("it can say");
+    let [pace] = &inferometer_abi::options::options(&schema)[..] else { panic!("{schema}") };
+    assert_eq!((pace.name.as_str(), pace.description.as_str()), ("pace", "Steps a second."));
+    assert_eq!((pace.default.as_ref(), pace.required), (Some(&1.into()), false));
 }
 
 #[test]

@@ -15,6 +15,7 @@ use inferometer_plugin_sdk::{
     Component, RVec,
     api::Endpoint,
     documents::EndpointInfo,
+    schemars::JsonSchema,
     serde::Deserialize,
     types::{
         Answer, Delta, Error, ErrorKind, Event, Outgoing, PartKind, Reply, Request, Result, Span, delta_flags,
@@ -28,9 +29,10 @@ pub struct Acme {
     options: Options,
 }
 
-/// What a user may set in the configuration. `deny_unknown_fields` turns a typing error into a message before the run.
-#[derive(Default, Deserialize)]
-#[serde(crate = "inferometer_plugin_sdk::serde", default, deny_unknown_fields)]
+/// What a user may set; `inferometer plugins show example-echo` prints it. Other names are refused before the run.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(crate = "inferometer_plugin_sdk::serde", default)]
+#[schemars(crate = "inferometer_plugin_sdk::schemars")]
 pub struct Options {
     /// Put in front of every prompt.
     prefix: String,

@@ -1,0 +1,95 @@
+//! Goldens: real answers of a server, and what they hold.
+
+use serde::Deserialize;
+
+/// One answer of a server, streamed or whole, and what an endpoint has to find in it.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Golden {
+    /// Its name, for messages.
+    pub name: String,
+    /// The events of a streamed answer, in order.
+    #[serde(default)]
+    pub events: Vec<GoldenEvent>,
+    /// The body of a whole answer.
+    #[serde(default)]
+    pub body: Option<String>,
+    /// What the answer holds, all events taken together.
+    pub expect: Expected,
+}
+
+/// One event of a streamed answer.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GoldenEvent {
+    /// The SSE `event:` name, or empty.
+    #[serde(default)]
+    pub event: String,
+    /// The data, as it came.
+    pub data: String,
+    /// Whether most events of a stream look like this, so that reading it must not allocate.
+    #[serde(default)]
+    pub usual: bool,
+}
+
+/// What an answer holds. What is left out is empty, absent or false.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Expected {
+    /// The text of the answer.
+    pub text: String,
+    /// Reasoning text.
+    pub reasoning: String,
+    /// Text of tool calls.
+    pub tool: String,
+    /// The message of the error it reports, if it reports one.
+    pub error: Option<String>,
+    /// Usage: tokens of the prompt.
+    pub prompt_tokens: Option<u32>,
+    /// Usage: tokens of the answer.
+    pub completion_tokens: Option<u32>,
+    /// Usage: prompt tokens found in the server's cache.
+    pub cached_tokens: Option<u32>,
+    /// Usage: tokens spent on reasoning.
+    pub reasoning_tokens: Option<u32>,
+    /// Whether a finish reason is given.
+    pub finished: bool,
+    /// Whether the stream's terminator comes.
+    pub done: bool,
+}
+
+impl Golden {
+    /// A streamed answer, without events so far.
+    #[must_use]
+    pub fn stream(name: &str, expect: Expected) -> Self {
+        Self { name: name.to_owned(), events: Vec::new(), body: None, expect }
+    }
+
+    /// A whole answer.
+    #[must_use]
+    pub fn body(name: &str, body: &str, expect: Expected) -> Self {
+        Self { name: name.to_owned(), events: Vec::new(), body: Some(body.to_owned()), expect }
+    }
+
+    /// The same stream with a further event.
+    #[must_use]
+    pub fn event(mut self, data: &str) -> Self {
+        self.events.push(GoldenEvent { data: data.to_owned(), ..GoldenEvent::default() });
+        self
+    }
+
+    /// The same stream with a further event, which is of the shape that most events have.
+    #[must_use]
+    pub fn usual(mut self, data: &str) -> Self {
+        self.events.push(GoldenEvent { data: data.to_owned(), usual: true, ..GoldenEvent::default() });
+        self
+    }
+
+    /// Goldens from a JSON list of objects with the fields of this type.
+    ///
+    /// # Errors
+    /// Says where `json` is no such list.
+    pub fn list(json: &str) -> serde_json::Result<Vec<Self>> {
+        serde_json::from_str(json)
+    }
+}

@@ -1,0 +1,248 @@
+//! The laws of timing strategies, on a virtual clock.
+
+mod simulation;
+
+pub use simulation::{Outcome, Sent, Simulation};
+
+use crate::{
+    law::{holds, survives},
+    wire,
+};
+use inferometer_plugin_sdk::{
+    api::TimingStrategy,
+    types::{Load, PhaseSpec, StepKind},
+};
+use simulation::Sessions;
+
+const SECOND: u64 = 1_000_000_000;
+
+/// What a strategy promises beyond what all do.
+#[derive(Clone, Copy, Debug)]
+pub enum Shape {
+    /// It keeps the slots it was given filled and never opens one more.
+    Closed,
+    /// It sends at [`PhaseSpec::rate`], whatever becomes of the requests.
+    Open,
+    /// Nothing; this phase is one that it can run.
+    Other(PhaseSpec),
+}
+
+impl Shape {
+    /// A phase for it.
+    fn phase(self) -> PhaseSpec {
+        match self {
+            Self::Closed => PhaseSpec { seed: 42, concurrency: 16, ..PhaseSpec::default() },
+            Self::Open => PhaseSpec { seed: 42, rate: 200.0, ..PhaseSpec::default() },
+            Self::Other(phase) => phase,
+        }
+    }
+}
+
+/// Service times that differ from request to request.
+fn uneven(n: u64) -> u64 {
+    1_000_000 + n * n % 17 * 300_000
+}
+
+/// Holds a strategy to all laws of its shape, as it is and behind the wire. See the functions of this module.
+///
+/// # Panics
+/// When a law is broken.
+pub fn check(make: impl Fn() -> Box<dyn TimingStrategy>, shape: Shape) {
+    let wired = || wire::timing(make());
+    all(&make, shape);
+    all(&wired, shape);
+    let world = Simulation { shards: 3, service_ns: uneven, ..limited(shape.phase(), 2_000) };
+    let (here, there) = (run(&world, &make), run(&world, &wired));
+    holds!("a strategy does the same here and behind the wire", here == there, "{:?}", difference(&here, &there));
+}
+
+fn all(make: &dyn Fn() -> Box<dyn TimingStrategy>, shape: Shape) {
+    repeats_itself(make, shape.phase());
+    ends_at_the_limits(make, shape.phase());
+    refuses_what_it_cannot_do(make);
+    match shape {
+        Shape::Closed => keeps_its_slots(make),
+        Shape::Open => {
+            keeps_its_rate(make);
+            is_divided_among_shards(make, shape.phase());
+        }
+        Shape::Other(_) => {}
+    }
+}
+
+fn run(world: &Simulation, make: &dyn Fn() -> Box<dyn TimingStrategy>) -> Outcome {
+    world
+        .run(make)
+        .unwrap_or_else(|error| panic!("broken law: a phase of the usual kind is taken\n  {world:?}: {error}"))
+}
+
+fn limited(phase: PhaseSpec, requests: u64) -> Simulation {
+    Simulation { phase: PhaseSpec { requests, ..phase }, ..Simulation::default() }
+}
+
+fn timed(phase: PhaseSpec, duration_ns: u64) -> Simulation {
+    Simulation { phase: PhaseSpec { requests: 0, duration_ns, ..phase }, ..Simulation::default() }
+}
+
+/// The first place where two runs differ.
+fn difference(one: &Outcome, other: &Outcome) -> Option<(usize, Option<Sent>, Option<Sent>)> {
+    let at = |i: usize| (i, one.sent.get(i).copied(), other.sent.get(i).copied());
+    (0..one.sent.len().max(other.sent.len())).map(at).find(|(_, one, other)| one != other)
+}
+
+/// The same seed gives the same schedule.
+///
+/// # Panics
+/// When the law is broken.
+pub fn repeats_itself(make: &dyn Fn() -> Box<dyn TimingStrategy>, phase: PhaseSpec) {
+    for shards in [1, 3] {
+        let world = Simulation { shards, service_ns: uneven, ..limited(phase, 1_000) };
+        let (first, again) = (run(&world, make), run(&world, make));
+        holds!("one seed gives one schedule", first == again, "{world:?}: {:?}", difference(&first, &again));
+    }
+}
+
+/// A phase sends the requests asked for, no fewer and no more; it sends until its duration is over, and not after. The
+/// host ends a phase at its limits, so what can go wrong here is to end too soon, or never.
+///
+/// # Panics
+/// When the law is broken.
+pub fn ends_at_the_limits(make: &dyn Fn() -> Box<dyn TimingStrategy>, phase: PhaseSpec) {
+    let law = "a phase ends at its limits";
+    for (shards, turns) in [(1, 1), (3, 1), (16, 1), (2, 3)] {
+        for requests in [1, 7, 500] {
+            let world = Simulation { shards, turns, service_ns: uneven, ..limited(phase, requests) };
+            let sent = run(&world, make).sent.len() as u64;
+            holds!(law, sent == requests, "{sent} arrivals of {requests}, {shards} shards, {turns} turns");
+        }
+        let world = Simulation { shards, turns, ..timed(phase, SECOND) };
+        let sent = run(&world, make).sent;
+        let last = sent.iter().map(|sent| sent.at_ns).max();
+        holds!(law, last.is_some_and(|at| at < SECOND), "the last at {last:?} ns of {SECOND}, {shards} shards");
+        let longer = run(&Simulation { shards, turns, ..timed(phase, 2 * SECOND) }, make).sent.len();
+        holds!(law, longer > sent.len(), "{} arrivals in 1 s and {longer} in 2 s, {shards} shards", sent.len());
+    }
+}
+
+/// Without a host that ends it, a strategy that is alone ends exactly at the request limit, and before the duration.
+///
+/// [`check`] does not ask for it, because hosts end phases; but a strategy that does needs no word from its host.
+///
+/// # Panics
+/// When the law is broken.
+pub fn ends_by_itself(make: &dyn Fn() -> Box<dyn TimingStrategy>, shape: Shape) {
+    let law = "a strategy that is alone ends by itself";
+    for requests in [1, 10, 333] {
+        let world = Simulation { host_ends: false, ..limited(shape.phase(), requests) };
+        let sent = run(&world, make).sent.len() as u64;
+        holds!(law, sent == requests, "{sent} arrivals of {requests}");
+    }
+    let world = Simulation { host_ends: false, ..timed(shape.phase(), SECOND) };
+    let late = run(&world, make).sent.into_iter().find(|sent| sent.at_ns >= SECOND);
+    holds!(law, late.is_none(), "{late:?} in a phase of {SECOND} ns");
+}
+
+/// A closed loop never has more sessions open than slots, over all shards and in each, and keeps them filled until the
+/// requests run out.
+///
+/// # Panics
+/// When the law is broken.
+pub fn keeps_its_slots(make: &dyn Fn() -> Box<dyn TimingStrategy>) {
+    let law = "a closed loop keeps its slots filled and opens no other";
+    for concurrency in [1, 2, 7, 64] {
+        for (shards, turns) in [(1, 1), (3, 1), (8, 2)] {
+            let phase = PhaseSpec { concurrency, ..PhaseSpec::default() };
+            let world = Simulation { shards, turns, service_ns: uneven, ..limited(phase, 1_000) };
+            let Outcome { peak_open, peak_open_by_shard, least_open, .. } = run(&world, make);
+            let of = format!("{concurrency} slots, {shards} shards, {turns} turns");
+            holds!(law, peak_open == concurrency, "at most {peak_open} open, {of}");
+            let each = concurrency.div_ceil(shards);
+            holds!(law, peak_open_by_shard.iter().all(|peak| *peak <= each), "{peak_open_by_shard:?} open, {of}");
+            holds!(law, least_open == concurrency, "only {least_open} open while there were requests left, {of}");
+        }
+    }
+}
+
+/// An open loop sends at its rate, to within four standard deviations of a Poisson process; how long the server takes and
+/// how many requests are open change nothing.
+///
+/// # Panics
+/// When the law is broken.
+pub fn keeps_its_rate(make: &dyn Fn() -> Box<dyn TimingStrategy>) {
+    let law = "an open loop keeps its rate, whatever the server does";
+    for (rate, seconds) in [(2.5, 4_000), (200.0, 50), (10_000.0, 2)] {
+        for seed in 0..4 {
+            let phase = PhaseSpec { rate, seed, ..PhaseSpec::default() };
+            let quick = run(&timed(phase, seconds * SECOND), make);
+            let (sent, asked) = (quick.sent.len(), rate * seconds as f64);
+            let off = (sent as f64 - asked).abs();
+            holds!(law, off <= 4.0 * asked.sqrt(), "{sent} arrivals in {seconds} s at {rate}/s, seed {seed}");
+            let slow = run(&Simulation { service_ns: |_| 60 * SECOND, ..timed(phase, seconds * SECOND) }, make);
+            holds!(law, slow.sent == quick.sent, "with a slow server: {:?}", difference(&quick, &slow));
+        }
+    }
+}
+
+/// The arrivals of all shards together are the same whatever their number.
+///
+/// # Panics
+/// When the law is broken.
+pub fn is_divided_among_shards(make: &dyn Fn() -> Box<dyn TimingStrategy>, phase: PhaseSpec) {
+    let law = "the schedule is the same for any number of shards";
+    let of = |shards, world: Simulation| run(&Simulation { shards, ..world }, make).sorted();
+    for seed in [0, 42, u64::MAX] {
+        let phase = PhaseSpec { seed, ..phase };
+        for world in [timed(phase, 3 * SECOND), Simulation { host_ends: false, ..limited(phase, 333) }] {
+            let alone = of(1, world);
+            for shards in [2, 3, 8, 16] {
+                let divided = of(shards, world);
+                let apart = alone.iter().zip(&divided).find(|(one, other)| one != other);
+                let (one, all) = (alone.len(), divided.len());
+                holds!(
+                    law,
+                    alone == divided,
+                    "{one} arrivals and {all} over {shards} shards; they differ at {apart:?}"
+                );
+            }
+        }
+    }
+}
+
+/// A phase out of the ordinary is run or refused, without a panic; before the phase began, nothing is sent.
+///
+/// # Panics
+/// When the law is broken.
+pub fn refuses_what_it_cannot_do(make: &dyn Fn() -> Box<dyn TimingStrategy>) {
+    let law = "what a strategy cannot do it refuses without a panic";
+    let early = survives(law, || "a call before the phase".to_owned(), || make().next(0, &Load::default()));
+    let sends = early.as_ref().is_ok_and(|step| step.kind == StepKind::SEND);
+    holds!(law, !sends, "asked before the phase began, it said {early:?}");
+    let rates = [0.0, -0.0, -1.0, 1e-300, 1e-9, 1e9, 1e300, f64::NAN, f64::INFINITY, f64::NEG_INFINITY];
+    let phases = rates.into_iter().flat_map(|rate| {
+        [(0, 0), (1, 0), (u32::MAX, u32::MAX)].into_iter().flat_map(move |(concurrency, slots)| {
+            [(0, 0), (0, 1), (7, 3), (0, u32::MAX), (u32::MAX, u32::MAX), (u32::MAX - 1, u32::MAX)].into_iter().map(
+                move |(shard, shards)| PhaseSpec { rate, concurrency, slots, shard, shards, ..PhaseSpec::default() },
+            )
+        })
+    });
+    for phase in phases {
+        for (requests, duration_ns) in [(0, 0), (1, 1), (u64::MAX, u64::MAX)] {
+            let phase = PhaseSpec { requests, duration_ns, ..phase };
+            let mut strategy = make();
+            if survives(law, || format!("{phase:?}"), || strategy.start(&phase, &Sessions { turns: 1 })).is_err()
+                // A share of a schedule by chance that lies far out may take long to find, which is no panic.
+                || phase.shards > 1_000
+            {
+                continue;
+            }
+            for (now_ns, open) in [(0, 0), (0, 1), (u64::MAX, 0), (0, u32::MAX)] {
+                let load = Load { open, ..Load::default() };
+                let _ =
+                    survives(law, || format!("{phase:?} at {now_ns} ns, {load:?}"), || strategy.next(now_ns, &load));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

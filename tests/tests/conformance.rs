@@ -1,0 +1,122 @@
+//! Every registered component keeps the laws of its kind: registering it is what opts it in.
+
+use std::path::PathBuf;
+
+use inferometer_datasets as _;
+use inferometer_endpoints as _;
+use inferometer_exporters as _;
+use inferometer_host::Registry;
+use inferometer_plugin_sdk::documents::{DatasetRequest, Kind, Length};
+use inferometer_testkit::endpoint::Golden;
+use inferometer_testkit::timing::{self, Shape};
+use inferometer_testkit::{dataset, endpoint, exporter, library};
+use inferometer_tests::binary;
+use inferometer_timing as _;
+
+/// Components that have to be there, so that a registry which lost them does not pass.
+const AT_LEAST: [(Kind, &[&str]); 4] = [
+    (Kind::Endpoint, &["chat", "completions"]),
+    (Kind::Timing, &["concurrency", "constant", "poisson"]),
+    (Kind::Exporter, &["console", "csv", "inputs", "json", "records"]),
+    (Kind::Dataset, &["single_turn", "synthetic"]),
+];
+
+/// Where goldens lie.
+fn goldens(file: &str) -> PathBuf {
+    [env!("CARGO_MANIFEST_DIR"), "goldens", file].iter().collect()
+}
+
+/// What the answers of the server of an endpoint hold.
+fn goldens_of(name: &str) -> Vec<Golden> {
+    let path = goldens(&format!("{name}.json"));
+    let json = std::fs::read_to_string(&path).unwrap_or_else(|error| {
+        panic!(
+            "the endpoint '{name}' has no goldens ({}: {error}): write that file, a JSON list of real answers of its server \
+             and of what they hold, as inferometer_testkit::endpoint::Golden says; one with events if it streams, and one \
+             with a body",
+            path.display()
+        )
+    });
+    Golden::list(&json).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// What a built-in strategy promises.
+fn shape_of(name: &str) -> Shape {
+    match name {
+        "concurrency" => Shape::Closed,
+        "constant" | "poisson" => Shape::Open,
+        _ => panic!("the strategy '{name}' has no shape: say in this function whether it is an open or a closed loop"),
+    }
+}
+
+/// Requests that a built-in loader is able to open.
+fn requests_of(name: &str) -> Vec<DatasetRequest> {
+    let asked = DatasetRequest {
+        seed: 42,
+        entries: 300,
+        input_tokens: Length { mean: 20.0, stddev: 5.0 },
+        output_tokens: Some(Length { mean: 64.0, stddev: 9.0 }),
+        ..DatasetRequest::default()
+    };
+    let file = |file: &str| Some(goldens(file).to_str().expect("the workspace lies at a UTF-8 path").to_owned());
+    match name {
+        "synthetic" => vec![DatasetRequest { output_tokens: None, ..asked.clone() }, asked],
+        "single_turn" => vec![DatasetRequest { source: file("single_turn.jsonl"), ..asked }],
+        _ => panic!("the loader '{name}' has no request: say in this function what it is able to open"),
+    }
+}
+
+/// Calls `check` with the name of every built-in component of `kind`.
+fn for_each(kind: Kind, check: impl Fn(&Registry, &str)) {
+    let registry = Registry::builtin();
+    let names = registry.names(kind);
+    let expected = AT_LEAST.iter().filter(|(of, _)| *of == kind).flat_map(|(_, names)| *names);
+    let lost: Vec<_> = expected.filter(|name| !names.contains(name)).collect();
+    assert!(lost.is_empty(), "{lost:?} are not registered, but {names:?}");
+    for name in names {
+        println!("{kind} '{name}'");
+        check(&registry, name);
+    }
+}
+
+#[test]
+fn every_endpoint_keeps_the_laws() {
+    for_each(Kind::Endpoint, |registry, name| {
+        endpoint::check(|| registry.endpoint(name, "").unwrap().component, &goldens_of(name));
+    });
+}
+
+#[test]
+fn every_timing_strategy_keeps_the_laws_and_ends_by_itself() {
+    for_each(Kind::Timing, |registry, name| {
+        let make = || registry.timing(name, "").unwrap().component;
+        timing::check(make, shape_of(name));
+        timing::ends_by_itself(&make, shape_of(name));
+    });
+}
+
+#[test]
+fn every_exporter_keeps_the_laws() {
+    for_each(Kind::Exporter, |registry, name| exporter::check(|| registry.exporter(name, "").unwrap().component));
+}
+
+#[test]
+fn every_data_set_loader_keeps_the_laws() {
+    for_each(Kind::Dataset, |registry, name| {
+        dataset::check(|| registry.dataset(name, "").unwrap().component, &requests_of(name));
+    });
+}
+
+#[test]
+fn a_collector_is_given_a_source_before_it_is_registered() {
+    for_each(Kind::Collector, |_, name| {
+        panic!("the collector '{name}' has no source: give it one here and hold it to inferometer_testkit::collector");
+    });
+}
+
+#[test]
+fn an_endpoint_from_a_library_keeps_the_laws() {
+    let path = binary::example_plugin("inferometer-example-echo-endpoint");
+    let registry = library(path).unwrap_or_else(|error| panic!("the library is refused: {error}"));
+    endpoint::check(|| registry.endpoint("example-echo", "").unwrap().component, &goldens_of("example-echo"));
+}
