@@ -52,7 +52,7 @@ fn the_measured_prompts_are_not_those_of_the_warmup() {
 #[test]
 fn a_request_whose_time_was_over_tells_how_far_it_had_come() {
     let mock = Mock::start(MockConfig { ttft_ms: 60_000.0, ..MockConfig::default() });
-    let words = "--streaming --request-count 2 --concurrency 2 --request-timeout-seconds 300ms --isl 5 --osl 4";
+    let words = "--streaming --request-count 2 --concurrency 2 --request-timeout-seconds 1s --isl 5 --osl 4";
     let (outcome, _) = ended(mock.profile(), words, 3);
     for line in outcome.jsonl("profile_export.jsonl") {
         assert_eq!(line["error"]["type"], "timeout");

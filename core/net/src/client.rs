@@ -14,8 +14,8 @@ use std::{cell::RefCell, io};
 const LONGEST_HEAD: usize = 256 << 10;
 /// Longest body that is read as a whole, in bytes.
 const LONGEST_BODY: usize = 64 << 20;
-/// How soon a pooled connection has to break, in nanoseconds and in round trips, to pass for one that the server had
-/// closed while it was idle. Later, the server had the request.
+/// How soon a pooled connection has to end, in nanoseconds and in round trips, to pass for one that the server had closed
+/// while it was idle, where the system does not say so. Later, the server had the request.
 const STALE_NS: u64 = 50_000_000;
 const STALE_ROUND_TRIPS: u64 = 4;
 
@@ -174,7 +174,8 @@ impl Client {
     /// Whether a failed attempt tells no more than that the server had closed the idle connection before.
     fn was_stale(&self, connection: &Connection, stamps: &Stamps) -> bool {
         let limit = STALE_NS.max(connection.connect_ns.saturating_mul(STALE_ROUND_TRIPS));
-        connection.reused && stamps.first_byte == ABSENT_NS && self.clock.now() - stamps.written < limit
+        let at_once = self.clock.now() - stamps.written < limit;
+        connection.reused && stamps.first_byte == ABSENT_NS && (at_once || connection.was_refused())
     }
 
     /// An idle connection that still stands, or a new one.

@@ -23,6 +23,8 @@ pub(crate) struct Connection {
     pub(crate) reused: bool,
     /// How long connecting took: about one round trip.
     pub(crate) connect_ns: u64,
+    /// Reading or writing met a reset.
+    was_reset: bool,
 }
 
 /// What became of a request that was written.
@@ -52,6 +54,7 @@ impl Connection {
                         output: Vec::new(),
                         reused: false,
                         connect_ns: 0,
+                        was_reset: false,
                     });
                 }
                 Err(e) => last = io::Error::new(e.kind(), format!("{address}: {}", plain(&e))),
@@ -69,6 +72,12 @@ impl Connection {
 
     /// Writes `output`, as long as the server has nothing to say in between.
     pub(crate) async fn send(&mut self) -> io::Result<Sent> {
+        let sent = self.write_output().await;
+        self.was_reset |= sent.is_err();
+        sent
+    }
+
+    async fn write_output(&mut self) -> io::Result<Sent> {
         let mut written = 0;
         while written < self.output.len() {
             match self.stream.try_write(&self.output[written..]) {
@@ -98,6 +107,13 @@ impl Connection {
         }
     }
 
+    /// Whether the server's system refused what was sent, since the server had closed the connection or closed it without
+    /// reading: such a request was not taken. The kernel knows it as an error of the socket, also where reading it met
+    /// the end first.
+    pub(crate) fn was_refused(&self) -> bool {
+        self.was_reset || matches!(self.stream.take_error(), Ok(Some(_)))
+    }
+
     /// What was read and not yet used.
     pub(crate) fn unused(&self) -> &[u8] {
         &self.input[self.start..self.end]
@@ -119,9 +135,10 @@ impl Connection {
             let mut buffer = ReadBuf::new(room);
             Pin::new(&mut *stream).poll_read(context, &mut buffer).map_ok(|()| buffer.filled().len())
         })
-        .await?;
-        self.end += count;
-        Ok(count)
+        .await;
+        self.was_reset |= count.is_err();
+        self.end += *count.as_ref().unwrap_or(&0);
+        count
     }
 
     /// Makes room for the next read.
