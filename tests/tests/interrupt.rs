@@ -122,3 +122,17 @@ fn reading_the_data_can_be_interrupted() {
     running.interrupt();
     let _ = running.finish().expect_code(130);
 }
+
+#[test]
+fn what_a_schedule_would_have_sent_after_the_interrupt_was_never_due() {
+    let mock = Mock::start(MockConfig::default());
+    let words =
+        "--arrival-pattern constant --request-rate 50 --benchmark-duration 1h --num-dataset-entries 10 --isl 5 --osl 1";
+    let mut running = mock.profile().args(words.split_whitespace()).start();
+    running.wait_until(|_| mock.counter("mock_requests_total{outcome=\"ok\"}") > 0);
+    running.interrupt();
+    let outcome = running.finish().expect_code(130);
+    let results = Results::of(&outcome);
+    assert_eq!(results.outcomes().dropped, 0, "{:?}", results.outcomes());
+    assert_eq!(results.outcomes().total, results.records.len() as u64);
+}

@@ -2,7 +2,7 @@
 
 use inferometer_host::HostError;
 use inferometer_model::{ConfigError, ExitCode};
-use inferometer_tokens::{TextError, TokenizerError};
+use inferometer_tokens::TokenizerError;
 
 /// Why a run could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -16,9 +16,6 @@ pub enum EngineError {
     /// The tokenizer cannot be had.
     #[error(transparent)]
     Tokenizer(#[from] TokenizerError),
-    /// No text of the length asked for can be made.
-    #[error(transparent)]
-    Text(#[from] TextError),
     /// A component refused.
     #[error("{component}: {error}")]
     Component {

@@ -133,7 +133,9 @@ pub(crate) fn run(assignment: Assignment) -> io::Result<Found> {
         }
         // What is still in flight is dropped here, and each such request keeps a row that says so.
         drop(local);
-        store.borrow_mut().missed.push(worker.pump.borrow_mut().missed());
+        // What a phase that was stopped early would still have sent was never due.
+        let missed = if worker.is_over(job.clock.now()) { worker.pump.borrow_mut().missed() } else { 0 };
+        store.borrow_mut().missed.push(missed);
         found.strategy_error = worker.error.take().or(found.strategy_error.take());
         found.busy = (thread_cpu_ns() - cpu) as f64 / ((job.clock.now() - wall) as f64).max(1.0);
     }

@@ -71,12 +71,6 @@ impl Timers {
         Ok((Self { queue }, driver))
     }
 
-    /// The clock that deadlines are read against.
-    #[must_use]
-    pub fn now(&self) -> Instant {
-        Instant::now()
-    }
-
     /// Completes at `at`, never before it; at once when `at` has passed. Dropping the future cancels the sleep.
     pub fn sleep_until(&self, at: Instant) -> Sleep {
         Sleep { queue: Rc::clone(&self.queue), at, key: None }
@@ -224,9 +218,9 @@ mod tests {
     fn a_sleep_never_ends_before_its_deadline() {
         with_timers(async |timers| {
             for micros in [1, 40, 700, 1_300, 3_001] {
-                let at = timers.now() + Duration::from_micros(micros);
+                let at = Instant::now() + Duration::from_micros(micros);
                 timers.sleep_until(at).await;
-                assert!(timers.now() >= at, "{micros} µs");
+                assert!(Instant::now() >= at, "{micros} µs");
             }
         });
     }
@@ -235,7 +229,7 @@ mod tests {
     fn sleeps_end_in_the_order_of_their_deadlines_and_then_of_their_start() {
         with_timers(async |timers| {
             let ended = Rc::new(RefCell::new(Vec::new()));
-            let start = timers.now();
+            let start = Instant::now();
             // Longest first, so that each one moves the alarm forward.
             let tasks: Vec<_> = [(6, 'e'), (4, 'c'), (4, 'd'), (2, 'a'), (3, 'b')]
                 .map(|(ms, name)| {
@@ -259,7 +253,7 @@ mod tests {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let _guard = runtime.enter();
         let (timers, _driver) = Timers::new().unwrap();
-        let mut sleep = timers.sleep_until(timers.now());
+        let mut sleep = timers.sleep_until(Instant::now());
         let mut cx = Context::from_waker(Waker::noop());
         assert_eq!(Pin::new(&mut sleep).poll(&mut cx), Poll::Ready(()));
         assert_eq!(sleeping(&timers), 0);
@@ -268,7 +262,7 @@ mod tests {
     #[test]
     fn a_dropped_sleep_leaves_nothing_behind_and_disturbs_no_other() {
         with_timers(async |timers| {
-            let start = timers.now();
+            let start = Instant::now();
             let far = timers.sleep_until(start + 3600 * 1000 * MS);
             let near = timers.sleep_until(start + 20 * MS);
             let mut cx = Context::from_waker(Waker::noop());
@@ -278,7 +272,7 @@ mod tests {
             assert_eq!(sleeping(&timers), 0, "both were dropped at the end of the loop");
             let at = start + 30 * MS;
             timers.sleep_until(at).await;
-            assert!(timers.now() >= at);
+            assert!(Instant::now() >= at);
             assert_eq!(sleeping(&timers), 0);
         });
     }
@@ -286,7 +280,7 @@ mod tests {
     #[test]
     fn the_loser_of_a_race_is_cancelled() {
         with_timers(async |timers| {
-            let start = timers.now();
+            let start = Instant::now();
             tokio::select! {
                 () = timers.sleep_until(start + 2 * MS) => {}
                 () = timers.sleep_until(start + 3600 * 1000 * MS) => panic!("an hour went by"),
@@ -298,7 +292,7 @@ mod tests {
     #[test]
     fn a_sleep_wakes_the_task_that_polled_it_last() {
         with_timers(async |timers| {
-            let mut sleep = Box::pin(timers.sleep_until(timers.now() + 20 * MS));
+            let mut sleep = Box::pin(timers.sleep_until(Instant::now() + 20 * MS));
             let mut cx = Context::from_waker(Waker::noop());
             assert!(sleep.as_mut().poll(&mut cx).is_pending());
             spawn_local(sleep).await.unwrap();
@@ -317,7 +311,7 @@ mod tests {
             }
         }
         with_timers(async |timers| {
-            let at = timers.now() + 20 * MS;
+            let at = Instant::now() + 20 * MS;
             let waker = Waker::from(std::sync::Arc::new(DropOthers));
             let mut sleep = timers.sleep_until(at);
             assert!(Pin::new(&mut sleep).poll(&mut Context::from_waker(&waker)).is_pending());
@@ -328,7 +322,7 @@ mod tests {
             }
             // One more sleep may find its deadline past already and not wait for the driver; several will not.
             for _ in 0..100 {
-                timers.sleep_until(timers.now().max(at) + MS).await;
+                timers.sleep_until(Instant::now().max(at) + MS).await;
                 if sleeping(&timers) == 0 {
                     break;
                 }
@@ -341,7 +335,7 @@ mod tests {
     #[test]
     fn thousands_of_sleeps_all_end() {
         with_timers(async |timers| {
-            let start = timers.now();
+            let start = Instant::now();
             let tasks: Vec<_> = (0..5_000_u32)
                 .map(|i| {
                     let timers = timers.clone();
@@ -349,7 +343,7 @@ mod tests {
                     let at = start + Duration::from_micros(u64::from(i.wrapping_mul(2_654_435_761) % 10_000));
                     spawn_local(async move {
                         timers.sleep_until(at).await;
-                        assert!(timers.now() >= at);
+                        assert!(Instant::now() >= at);
                     })
                 })
                 .collect();
