@@ -55,6 +55,17 @@ pub(crate) enum PluginsCommand {
     List(ListArgs),
     /// Show everything about a component and its options; its library is opened
     Show(ShowArgs),
+    /// Check that a library is a good plugin, in a process of its own
+    Check(CheckArgs),
+    /// Make a crate to begin a plugin with
+    New(NewArgs),
+    /// Check a library and put it where every run finds it
+    Install(InstallArgs),
+    /// Write down the libraries of a run, for --locked to hold it to them
+    Lock(LockArgs),
+    /// Run the checks that need a library open
+    #[command(hide = true)]
+    Probe(ProbeArgs),
 }
 
 #[derive(ClapArgs)]
@@ -64,6 +75,8 @@ pub(crate) struct ListArgs {
     pub(crate) json: bool,
     #[command(flatten)]
     pub(crate) places: PlacesArgs,
+    #[command(flatten)]
+    pub(crate) locked: LockedArgs,
 }
 
 #[derive(ClapArgs)]
@@ -71,13 +84,92 @@ pub(crate) struct ShowArgs {
     /// Name of the component, alone or qualified as in `acme:chat`
     pub(crate) name: String,
     /// Only the component of this kind
-    #[arg(long, value_name = "KIND", value_parser = PossibleValuesParser::new(Kind::ALL.map(Kind::as_str)).map(|name| kind(&name)))]
+    #[arg(long, value_name = "KIND", value_parser = kinds())]
     pub(crate) kind: Option<Kind>,
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
     #[command(flatten)]
     pub(crate) places: PlacesArgs,
+    #[command(flatten)]
+    pub(crate) locked: LockedArgs,
+}
+
+#[derive(ClapArgs)]
+pub(crate) struct CheckArgs {
+    /// The library
+    pub(crate) file: PathBuf,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Check it even if others may write to it
+    #[arg(long)]
+    pub(crate) allow_unsafe_permissions: bool,
+    /// Give a component up that has not passed its checks after this many seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=3600))]
+    pub(crate) timeout: u32,
+}
+
+#[derive(ClapArgs)]
+pub(crate) struct NewArgs {
+    /// Name of the crate and of its component, such as `acme-chat`
+    pub(crate) name: String,
+    /// Kind of the component
+    #[arg(long, value_name = "KIND", value_parser = kinds())]
+    pub(crate) kind: Kind,
+    /// Folder of the plugin SDK's source to build with, instead of the registry's
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) sdk_path: Option<PathBuf>,
+    /// Folder to make [default: one of the crate's name]
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) path: Option<PathBuf>,
+}
+
+#[derive(ClapArgs)]
+pub(crate) struct InstallArgs {
+    /// The library, or a crate to build one from with `cargo build --release`
+    pub(crate) file: PathBuf,
+    /// Install it even if a component breaks laws; never one that is not safe to open
+    #[arg(long)]
+    pub(crate) force: bool,
+    /// Take it even if others may write to it
+    #[arg(long)]
+    pub(crate) allow_unsafe_permissions: bool,
+    /// Give a component up that has not passed its checks after this many seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=3600))]
+    pub(crate) timeout: u32,
+}
+
+#[derive(ClapArgs)]
+pub(crate) struct LockArgs {
+    /// File to write [default: inferometer-plugins.lock]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) lock_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) places: PlacesArgs,
+}
+
+#[derive(ClapArgs)]
+pub(crate) struct ProbeArgs {
+    /// The library
+    pub(crate) file: PathBuf,
+    /// SHA-256 of the library that is meant
+    #[arg(long)]
+    pub(crate) sha256: String,
+    /// The component, as `KIND:NAME`; without it the library is only opened
+    #[arg(long)]
+    pub(crate) component: Option<String>,
+}
+
+/// Whether plugins are held to a lock file: flags of `profile` that mean the same here.
+#[derive(ClapArgs)]
+pub(crate) struct LockedArgs {
+    /// Take only the plugins of a lock file, byte for byte
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
+    pub(crate) locked: Option<bool>,
+    /// Lock file that plugins are held to, which needs no --locked then [default: inferometer-plugins.lock]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) lock_file: Option<PathBuf>,
 }
 
 /// Where to look for plugins: flags of `profile` that mean the same here.
@@ -92,6 +184,11 @@ pub(crate) struct PlacesArgs {
     /// Load plugins even if others may write to them
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
     pub(crate) allow_unsafe_permissions: Option<bool>,
+}
+
+/// The names of the kinds, and the kinds they stand for.
+fn kinds() -> impl clap::builder::TypedValueParser<Value = Kind> {
+    PossibleValuesParser::new(Kind::ALL.map(Kind::as_str)).map(|name| kind(&name))
 }
 
 /// The kind of one of the names that the parser lets through.

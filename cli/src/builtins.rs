@@ -3,4 +3,5 @@
 use inferometer_datasets as _;
 use inferometer_endpoints as _;
 use inferometer_exporters as _;
+use inferometer_telemetry as _;
 use inferometer_timing as _;

@@ -9,7 +9,7 @@ use crate::{
     terminal::{say, stdout_terminal},
 };
 use inferometer_engine::{Control, Invocation, Prepared};
-use inferometer_host::Registry;
+use inferometer_host::{Registry, drain_log};
 use inferometer_model::{ExitCode, config::Ui, file, plan::Plan, resolve::resolve, secret::shown_url};
 use std::{
     sync::atomic::{AtomicBool, Ordering::SeqCst},
@@ -39,16 +39,22 @@ pub(crate) fn measure(plan: Plan, registry: &Registry, ui: Option<Ui>) -> Ended 
     let ran = prepared.run(&folder);
     drop(progress);
     let (finished, exporters) = ran?;
-    let exported = exporters.export(&finished);
-    say(exported.shown.trim_end());
-    for failure in &exported.failed {
+    let failed = exporters.export(&finished, |shown| {
+        if !shown.is_empty() {
+            say(shown.trim_end());
+        }
+    });
+    for line in drain_log() {
+        eprintln!("{}: {}", line.target, line.message);
+    }
+    for failure in &failed {
         eprintln!("warning: {failure}");
     }
     if finished.was_unreachable() {
         eprintln!("error: no connection to {}; is the server running, and is --url right?", urls.join(", "));
     }
     let code = finished.exit_code();
-    Ok(if code == ExitCode::Ok && !exported.failed.is_empty() { ExitCode::Internal } else { code })
+    Ok(if code == ExitCode::Ok && !failed.is_empty() { ExitCode::Internal } else { code })
 }
 
 /// The first Ctrl-C ends the run with what there is; the second ends the program. Before the load there is nothing yet,

@@ -1,9 +1,18 @@
-//! The components that a command works with: built-ins, and the plugins that can be found.
+//! The components that a command works with: built-ins, and the plugins that can be found, held to a lock file if asked.
 
 use crate::Failure;
-use inferometer_host::{Discovery, Registry};
+use inferometer_host::{Discovery, HostError, Lock, Registry};
 use inferometer_model::{config::RawConfig, file::PluginSettings};
-use std::path::PathBuf;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// The lock file unless another one is named.
+pub(crate) const LOCK_FILE: &str = "inferometer-plugins.lock";
+/// What a lock file begins with.
+pub(crate) const LOCK_HEADING: &str = "# Written by `inferometer plugins lock`: the plugin libraries of a run, byte for byte. Keep it with the configuration;\n\
+     # `--locked` lets a run use these and no others.\n\n";
 
 /// All components of the places that the settings and the environment name. No library is opened.
 pub(crate) fn registry(settings: &RawConfig, plugins: &PluginSettings) -> Result<Registry, Failure> {
@@ -12,5 +21,54 @@ pub(crate) fn registry(settings: &RawConfig, plugins: &PluginSettings) -> Result
     discovery.allow_unsafe_permissions = settings.allow_unsafe_permissions.unwrap_or_default();
     let mut registry = Registry::discover(&discovery).map_err(Failure::usage)?;
     registry.prefer(&plugins.prefer);
+    if let Some(file) = lock_file(settings) {
+        hold(&mut registry, file)?;
+    }
     Ok(registry)
+}
+
+/// The lock file that plugins are held to, if they are. Naming one is enough.
+fn lock_file(settings: &RawConfig) -> Option<&Path> {
+    let file = settings.lock_file.as_deref();
+    settings.locked.unwrap_or(file.is_some()).then(|| file.unwrap_or(Path::new(LOCK_FILE)))
+}
+
+fn hold(registry: &mut Registry, file: &Path) -> Result<(), Failure> {
+    let remedy = match file == Path::new(LOCK_FILE) {
+        true => "`inferometer plugins lock`".to_owned(),
+        false => format!("`inferometer plugins lock --lock-file {}`", file.display()),
+    };
+    let wrong = |why: &str| Failure::usage(format!("--locked: {}: {why}", file.display()));
+    let text = fs::read_to_string(file).map_err(|error| {
+        wrong(&format!("{error}; write it with {remedy} and the same flags, or leave --locked out"))
+    })?;
+    let again = format!("write it anew with {remedy} and the same flags");
+    let lock: Lock = toml::from_str(&text).map_err(|error| wrong(&format!("it is no lock file; {again}\n{error}")))?;
+    if !lock.is_readable() {
+        return Err(wrong(&format!("it was written by a later version of this program; {again}")));
+    }
+    registry.hold_to(&lock).map_err(|error| match error {
+        HostError::NotLocked(_) => wrong(&format!(
+            "{error}\nput the locked libraries back; or, if these are the ones you mean, accept them with {remedy} and the same flags"
+        )),
+        error => Failure::usage(error),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plugins_are_held_to_a_lock_file_when_that_is_asked_or_one_is_named_unless_it_is_turned_off() {
+        let file = |locked: Option<bool>, lock_file: Option<&str>| {
+            let settings = RawConfig { locked, lock_file: lock_file.map(PathBuf::from), ..RawConfig::default() };
+            super::lock_file(&settings).map(Path::to_owned)
+        };
+        assert_eq!(file(None, None), None);
+        assert_eq!(file(Some(true), None), Some(LOCK_FILE.into()));
+        assert_eq!(file(None, Some("ci.lock")), Some("ci.lock".into()));
+        assert_eq!(file(Some(true), Some("ci.lock")), Some("ci.lock".into()));
+        assert_eq!(file(Some(false), Some("ci.lock")), None);
+    }
 }

@@ -20,17 +20,23 @@ const PROGRAM: &str = "inferometer";
 /// If it does not build.
 pub fn inferometer() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    BUILT.get_or_init(|| {
-        build(PACKAGE)
-            .into_iter()
-            .filter(|artifact| artifact.target.name == PROGRAM)
-            .find_map(|artifact| artifact.executable)
-            .unwrap_or_else(|| panic!("{PACKAGE} has no program named {PROGRAM}"))
-            .into_std_path_buf()
-    })
+    BUILT.get_or_init(|| program(PACKAGE, PROGRAM))
 }
 
-/// The shared library of a plugin package of this workspace, such as `inferometer-example-echo-endpoint`.
+/// A program of a package of this workspace.
+///
+/// # Panics
+/// If it does not build.
+pub(crate) fn program(package: &str, name: &str) -> PathBuf {
+    build(package)
+        .into_iter()
+        .filter(|artifact| artifact.target.name == name)
+        .find_map(|artifact| artifact.executable)
+        .unwrap_or_else(|| panic!("{package} has no program named {name}"))
+        .into_std_path_buf()
+}
+
+/// The shared library of a plugin package of this workspace, such as `inferometer-example-endpoint`.
 ///
 /// # Panics
 /// If it does not build or is no `cdylib`.

@@ -4,9 +4,11 @@
 //! promises by itself is tested beside that crate.
 
 pub mod binary;
+pub mod compat;
 pub mod mock;
 pub mod peers;
 pub mod results;
 pub mod run;
+pub mod studio;
 
 mod ports;

@@ -100,6 +100,13 @@ impl Program {
         self
     }
 
+    /// Gives it this long in place of the usual two minutes.
+    #[must_use]
+    pub fn within(mut self, limit: Duration) -> Self {
+        self.limit = limit;
+        self
+    }
+
     /// Writes a file into the folder that it runs in, for arguments to name.
     ///
     /// # Panics
@@ -120,7 +127,7 @@ impl Program {
     /// Runs it to its end.
     ///
     /// # Panics
-    /// If it is not done within two minutes.
+    /// If it is not done within its limit, which is two minutes unless another was given.
     #[must_use]
     pub fn run(self) -> Outcome {
         self.start().finish()

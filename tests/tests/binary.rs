@@ -10,6 +10,6 @@ fn the_program_is_built_and_found() {
 
 #[test]
 fn an_example_plugin_is_built_as_a_shared_library() {
-    let library = binary::example_plugin("inferometer-example-echo-endpoint");
+    let library = binary::example_plugin("inferometer-example-endpoint");
     assert!(library.is_file(), "{}", library.display());
 }

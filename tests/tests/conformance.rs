@@ -6,19 +6,27 @@ use inferometer_datasets as _;
 use inferometer_endpoints as _;
 use inferometer_exporters as _;
 use inferometer_host::Registry;
+use inferometer_mock::MockConfig;
+use inferometer_plugin_sdk::api::TelemetryCollector;
 use inferometer_plugin_sdk::documents::{DatasetRequest, Kind, Length};
+use inferometer_telemetry as _;
 use inferometer_testkit::endpoint::Golden;
 use inferometer_testkit::timing::{self, Shape};
-use inferometer_testkit::{dataset, endpoint, exporter, library};
+use inferometer_testkit::{collector, dataset, endpoint, exporter, library, wire};
 use inferometer_tests::binary;
+use inferometer_tests::mock::Mock;
 use inferometer_timing as _;
 
 /// Components that have to be there, so that a registry which lost them does not pass.
-const AT_LEAST: [(Kind, &[&str]); 4] = [
+const AT_LEAST: [(Kind, &[&str]); 5] = [
     (Kind::Endpoint, &["chat", "completions"]),
     (Kind::Timing, &["concurrency", "constant", "poisson"]),
-    (Kind::Exporter, &["console", "csv", "inputs", "json", "records"]),
+    (
+        Kind::Exporter,
+        &["client_telemetry", "console", "csv", "gpu_telemetry", "inputs", "json", "records", "server_metrics"],
+    ),
     (Kind::Dataset, &["single_turn", "synthetic"]),
+    (Kind::Collector, &["host", "nvml", "prometheus"]),
 ];
 
 /// Where goldens lie.
@@ -108,15 +116,43 @@ fn every_data_set_loader_keeps_the_laws() {
 }
 
 #[test]
-fn a_collector_is_given_a_source_before_it_is_registered() {
-    for_each(Kind::Collector, |_, name| {
-        panic!("the collector '{name}' has no source: give it one here and hold it to inferometer_testkit::collector");
+fn every_collector_keeps_the_laws() {
+    for_each(Kind::Collector, |registry, name| {
+        let make = || registry.collector(name, "").unwrap().component;
+        match name {
+            "prometheus" => reads_pages(registry, name),
+            "host" if PathBuf::from("/proc/stat").exists() => collector::check(make, 3, || {}),
+            "host" => says_what_is_missing(make, "--no-client-telemetry"),
+            "nvml" if make().describe().is_ok() => collector::check(make, 3, || {}),
+            "nvml" => says_what_is_missing(make, "--gpu-telemetry"),
+            _ => panic!(
+                "the collector '{name}' has no source: give it one here and hold it to inferometer_testkit::collector"
+            ),
+        }
     });
+}
+
+/// The pages of a server and of its GPUs, whose figures grow between readings.
+fn reads_pages(registry: &Registry, name: &str) {
+    let mock = Mock::start(MockConfig { gpus: 2, ..MockConfig::default() });
+    for page in ["/metrics", "/dcgm/metrics"] {
+        let options = serde_json::json!({"url": mock.url() + page}).to_string();
+        let make = || registry.collector(name, &options).expect("its options fit").component;
+        collector::check(make, 3, || {});
+    }
+}
+
+/// A collector whose source is not on this machine says so in one line, with the way out.
+fn says_what_is_missing(make: impl Fn() -> Box<dyn TelemetryCollector>, way_out: &str) {
+    for mut collector in [make(), wire::collector(make())] {
+        let message = collector.describe().expect_err("its source is not there").message;
+        assert!(message.contains(way_out) && message.lines().count() == 1, "{message}");
+    }
 }
 
 #[test]
 fn an_endpoint_from_a_library_keeps_the_laws() {
-    let path = binary::example_plugin("inferometer-example-echo-endpoint");
+    let path = binary::example_plugin("inferometer-example-endpoint");
     let registry = library(path).unwrap_or_else(|error| panic!("the library is refused: {error}"));
-    endpoint::check(|| registry.endpoint("example-echo", "").unwrap().component, &goldens_of("example-echo"));
+    endpoint::check(|| registry.endpoint("example-endpoint", "").unwrap().component, &goldens_of("example-endpoint"));
 }

@@ -14,9 +14,9 @@ use tempfile::TempDir;
 
 /// A few short requests to the example's endpoint.
 const SHORT: [&str; 9] =
-    ["--endpoint-type", "example-echo", "--streaming", "--request-count", "8", "--isl", "10", "--osl", "6"];
+    ["--endpoint-type", "example-endpoint", "--streaming", "--request-count", "8", "--isl", "10", "--osl", "6"];
 
-static LIBRARY: LazyLock<PathBuf> = LazyLock::new(|| binary::example_plugin("inferometer-example-echo-endpoint"));
+static LIBRARY: LazyLock<PathBuf> = LazyLock::new(|| binary::example_plugin("inferometer-example-endpoint"));
 
 /// A folder with a copy of the example in it, and the path of the copy.
 fn plugin_folder() -> (TempDir, PathBuf) {
@@ -62,7 +62,7 @@ fn an_endpoint_from_a_plugin_folder_serves_a_whole_run_and_stands_in_the_results
     let outcome = succeeds(|program| program.arg("--plugin").arg(folder.path()));
     let results = Results::of(&outcome);
     let components = results.summary["inferometer"]["components"].as_array().expect("a list of components");
-    let used = components.iter().find(|component| component["name"] == "example-echo").expect("it was used");
+    let used = components.iter().find(|component| component["name"] == "example-endpoint").expect("it was used");
     assert_eq!(used["kind"], "endpoint");
     assert_eq!(used["origin"], text(&copy));
     let sum = used["sha256"].as_str().expect("a library has a checksum");
@@ -81,7 +81,7 @@ fn a_library_can_be_named_itself_or_found_by_the_environment() {
 fn a_library_can_be_named_in_the_configuration_file() {
     let (folder, _) = plugin_folder();
     let file = format!(
-        "[plugins]\npath = [\"{}\"]\n[plugins.options.example-echo]\nprefix = \"From the file: \"\n",
+        "[plugins]\npath = [\"{}\"]\n[plugins.options.example-endpoint]\nprefix = \"From the file: \"\n",
         text(folder.path())
     );
     let outcome = succeeds(|program| program.file("run.toml", file).args(["--config", "run.toml"]));
@@ -95,19 +95,19 @@ fn a_library_in_the_users_own_plugin_folder_is_found_without_a_flag() {
     let outcome = succeeds(|program| {
         let folder = program.folder().join("data/inferometer/plugins");
         fs::create_dir_all(&folder).unwrap();
-        fs::copy(&*LIBRARY, folder.join("libecho.so")).unwrap();
+        fs::copy(&*LIBRARY, folder.join("libexample.so")).unwrap();
         program
     });
-    assert!(outcome.text("profile_export_aiperf.json").contains("libecho.so"));
+    assert!(outcome.text("profile_export_aiperf.json").contains("libexample.so"));
 }
 
 #[test]
 fn a_library_in_the_working_folder_is_not_picked_up() {
     let mock = Mock::start(MockConfig::default());
     let program = mock.profile();
-    fs::copy(&*LIBRARY, program.folder().join("libecho.so")).unwrap();
+    fs::copy(&*LIBRARY, program.folder().join("libexample.so")).unwrap();
     let outcome = program.args(SHORT).run().expect_code(2);
-    assert!(outcome.stderr.contains("'example-echo'"), "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("'example-endpoint'"), "{}", outcome.stderr);
 }
 
 #[test]
@@ -122,7 +122,7 @@ fn an_option_of_a_plugin_changes_the_requests_that_are_sent() {
         sessions.iter().map(prompt).collect::<Vec<String>>()
     };
     let plain = prompts(&[]);
-    let prefixed = prompts(&["--plugin-option", "example-echo.prefix=Say after me: "]);
+    let prefixed = prompts(&["--plugin-option", "example-endpoint.prefix=Say after me: "]);
     let expected: Vec<String> = plain.iter().map(|prompt| format!("Say after me: {prompt}")).collect();
     assert_eq!(prefixed, expected);
 }
@@ -133,8 +133,8 @@ fn an_option_that_a_plugin_does_not_have_is_refused_by_name() {
     let with = |option: &str, words: &[&str]| {
         refused(|program| program.arg("--plugin").arg(folder.path()).args(["--plugin-option", option]), words);
     };
-    with("example-echo.prefx=x", &["'example-echo'", "no option 'prefx', did you mean 'prefix'?", text(&copy)]);
-    with("example-echo.prefix=[1]", &["'example-echo'", "option 'prefix'", "'prefix' takes text"]);
+    with("example-endpoint.prefx=x", &["'example-endpoint'", "no option 'prefx', did you mean 'prefix'?", text(&copy)]);
+    with("example-endpoint.prefix=[1]", &["'example-endpoint'", "option 'prefix'", "'prefix' takes text"]);
 }
 
 #[test]
@@ -159,7 +159,7 @@ fn a_library_in_a_folder_that_cannot_be_used_is_told_of_when_its_component_is_as
     fs::write(&copy, &whole[..whole.len() / 2]).unwrap();
     refused(
         |program| program.env("INFEROMETER_PLUGIN_PATH", folder.path()),
-        &["'example-echo'", text(&copy), "cut short"],
+        &["'example-endpoint'", text(&copy), "cut short"],
     );
 }
 
@@ -214,7 +214,7 @@ fn the_list_has_the_built_ins_and_the_components_of_libraries_each_with_its_file
         let mut lines = outcome.stdout.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
         lines.find(|words| words.get(1) == Some(&name)).unwrap_or_else(|| panic!("no {name} in {}", outcome.stdout))
     };
-    let example = line("example-echo");
+    let example = line("example-endpoint");
     assert_eq!((example[0], example[3], example[4]), ("endpoint", text(&copy), "Example:"));
     assert_eq!((line("chat")[0], line("chat")[3]), ("endpoint", "built-in"));
     assert_eq!(line("poisson")[0], "timing");
@@ -235,11 +235,7 @@ fn the_list_says_what_was_passed_over_or_hidden_and_why() {
 #[test]
 fn the_list_says_which_of_several_a_name_means_or_that_none_can_be_chosen() {
     let (_folder, copy) = plugin_folder();
-    change(
-        &copy,
-        "\"package\":\"inferometer-example-echo-endpoint\"",
-        "\"package\":\"the-echo-of-some-other-author....\"",
-    );
+    change(&copy, "\"package\":\"inferometer-example-endpoint\"", "\"package\":\"the-one-of-some-other-author\"");
     let list = |prefer: &str| {
         let file = format!("[plugins.prefer]\n{prefer}");
         let both = ["list", "--plugin", text(&copy), "--plugin", text(&LIBRARY), "--config", "run.toml"];
@@ -247,10 +243,10 @@ fn the_list_says_which_of_several_a_name_means_or_that_none_can_be_chosen() {
         outcome.stdout.split_once("\nSame names:\n").expect("two are called the same").1.to_owned()
     };
     let tie = list("");
-    assert_eq!(tie.matches("2 endpoint components are called 'example-echo'").count(), 1, "{tie}");
-    let chosen = list("example-echo = \"the-echo-of-some-other-author....\"");
+    assert_eq!(tie.matches("2 endpoint components are called 'example-endpoint'").count(), 1, "{tie}");
+    let chosen = list("example-endpoint = \"the-one-of-some-other-author\"");
     let (ours, theirs) = (text(&LIBRARY), text(&copy));
-    let words = format!("endpoint 'example-echo' means that of {theirs} (by [plugins.prefer]), not that of {ours}");
+    let words = format!("endpoint 'example-endpoint' means that of {theirs} (by [plugins.prefer]), not that of {ours}");
     assert!(chosen.contains(&words), "{chosen}");
 }
 
@@ -262,7 +258,7 @@ fn the_list_for_machines_is_json_with_what_was_passed_over() {
     let outcome = plugins(&["list", "--json", "--config", "run.toml"]).file("run.toml", file).run().expect_code(0);
     let list = json(&outcome);
     let components = list["components"].as_array().expect("a list");
-    let example = components.iter().find(|one| one["name"] == "example-echo").expect("it is found");
+    let example = components.iter().find(|one| one["name"] == "example-endpoint").expect("it is found");
     assert_eq!(
         (&example["kind"], &example["origin"], &example["chosen"]),
         (&"endpoint".into(), &text(&copy).into(), &true.into())
@@ -278,8 +274,13 @@ fn a_library_that_cannot_be_opened_is_listed_all_the_same_and_shown_without_its_
     let (_folder, copy) = plugin_folder();
     change(&copy, "libc.so.6\0", "libx.so.6\0");
     let listed = plugins(&["list", "--plugin", text(&copy)]).run().expect_code(0);
-    assert!(listed.stdout.contains("example-echo") && listed.stderr.is_empty(), "{}{}", listed.stdout, listed.stderr);
-    let shown = plugins(&["show", "example-echo", "--plugin", text(&copy)]).run().expect_code(2);
+    assert!(
+        listed.stdout.contains("example-endpoint") && listed.stderr.is_empty(),
+        "{}{}",
+        listed.stdout,
+        listed.stderr
+    );
+    let shown = plugins(&["show", "example-endpoint", "--plugin", text(&copy)]).run().expect_code(2);
     assert!(shown.stdout.contains(text(&copy)) && shown.stdout.contains("Options   not known"), "{}", shown.stdout);
     assert!(shown.stderr.contains("libx.so.6"), "{}", shown.stderr);
 }
@@ -288,18 +289,18 @@ fn a_library_that_cannot_be_opened_is_listed_all_the_same_and_shown_without_its_
 fn a_component_is_shown_with_its_options_and_how_to_set_one() {
     let (_folder, copy) = plugin_folder();
     let shown = |words: &[&str]| plugins(words).args(["--plugin", text(&copy)]).run().expect_code(0);
-    let page = shown(&["show", "Example_Echo"]).stdout;
+    let page = shown(&["show", "Example_Endpoint"]).stdout;
     for words in [
-        "endpoint 'example-echo': Example:",
+        "endpoint 'example-endpoint': Example:",
         text(&copy),
         "prefix: text [default: \"\"]",
         "Put in front of every prompt.",
-        "--plugin-option example-echo.prefix=VALUE",
-        "[plugins.options.example-echo]",
+        "--plugin-option example-endpoint.prefix=VALUE",
+        "[plugins.options.example-endpoint]",
     ] {
         assert!(page.contains(words), "no '{words}' in: {page}");
     }
-    let document = json(&shown(&["show", "example-echo", "--json"]));
+    let document = json(&shown(&["show", "example-endpoint", "--json"]));
     assert_eq!(document[0]["options"][0]["name"], "prefix");
     assert_eq!(document[0]["options_schema"]["properties"]["prefix"]["type"], "string");
     assert!(shown(&["show", "chat", "--kind", "endpoint"]).stdout.contains("Options   none"));
@@ -325,9 +326,9 @@ fn a_reader_that_goes_away_does_not_disturb_the_list() {
 fn options_of_a_component_that_is_not_there_are_refused_with_the_nearest_name() {
     let (folder, _) = plugin_folder();
     let plugin = |program: Program| program.arg("--plugin").arg(folder.path());
-    let words = ["options for 'example-ehco'", "did you mean 'example-echo'?"];
-    refused(|program| plugin(program).args(["--plugin-option", "example-ehco.prefix=x"]), &words);
-    let file = "[plugins.options.example-ehco]\nprefix = \"x\"\n";
+    let words = ["options for 'example-endpiont'", "did you mean 'example-endpoint'?"];
+    refused(|program| plugin(program).args(["--plugin-option", "example-endpiont.prefix=x"]), &words);
+    let file = "[plugins.options.example-endpiont]\nprefix = \"x\"\n";
     refused(|program| plugin(program).file("run.toml", file).args(["--config", "run.toml"]), &words);
 }
 
@@ -340,7 +341,7 @@ fn options_of_a_component_that_is_there_and_not_used_are_let_be_whatever_they_ar
 #[test]
 fn options_reach_a_component_under_whatever_spelling_of_its_name() {
     let (folder, _) = plugin_folder();
-    for name in ["Example_Echo", "inferometer-example-echo-endpoint:example-echo"] {
+    for name in ["Example_Endpoint", "inferometer-example-endpoint:example-endpoint"] {
         let option = format!("{name}.prefix=Say: ");
         let outcome = succeeds(|program| program.arg("--plugin").arg(folder.path()).args(["--plugin-option", &option]));
         let inputs = outcome.json("inputs.json");

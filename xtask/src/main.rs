@@ -17,8 +17,8 @@ use clap::{Parser, Subcommand};
 enum Task {
     /// Run every test; those that need a real server skip themselves where none is installed
     Test,
-    /// Check the dependency rule and the rules of the house
-    Tidy,
+    /// Check the dependency rule, the rules of the house, and that the documentation shows what is there
+    Tidy(tidy::TidyArgs),
     /// Install or start the real servers that tests talk to
     #[command(subcommand)]
     Peers(Peers),
@@ -37,7 +37,7 @@ enum Peers {
 fn main() -> ExitCode {
     let outcome = match Task::parse() {
         Task::Test => test::run(),
-        Task::Tidy => tidy::run(),
+        Task::Tidy(args) => tidy::run(&args),
         Task::Peers(Peers::Install) => peers::install(),
         Task::Peers(Peers::Start(args)) => peers::start(&args),
         Task::Ci => ci::run(),

@@ -7,23 +7,26 @@ use crate::{
     terminal::{say, stdout_width},
 };
 use comfy_table::{ContentArrangement, Table, presets::NOTHING};
-use inferometer_host::{Entry, HostError, Registry};
+use inferometer_abi::INTERFACE_VERSION;
+use inferometer_host::{Entry, HostError, Origin, Registry};
 use inferometer_model::ExitCode;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 
 /// Blanks between columns.
 const GAP: u16 = 2;
 
 /// Lists all components.
 pub(crate) fn run(args: &ListArgs) -> Ended {
-    let registry = found(&args.places)?;
+    let registry = found(&args.places, Some(&args.locked))?;
     if args.json {
         return say_json(&document(&registry));
     }
     say(table(&registry, stdout_width()));
+    let libraries: Vec<String> = libraries(&registry).values().map(printable).collect();
     let notes = eclipsed(&registry);
     let skipped: Vec<String> = registry.skipped().iter().map(printable).collect();
-    for (title, lines) in [("Same names:", notes), ("Passed over:", skipped)] {
+    for (title, lines) in [("Libraries:", libraries), ("Same names:", notes), ("Passed over:", skipped)] {
         if !lines.is_empty() {
             say(format_args!("\n{title}\n  {}", lines.join("\n  ")));
         }
@@ -46,6 +49,21 @@ fn table(registry: &Registry, width: Option<u16>) -> String {
         column.set_padding((0, GAP));
     }
     table.trim_fmt()
+}
+
+/// Each library that a component comes from, with its packages and the interface they were built for.
+fn libraries(registry: &Registry) -> BTreeMap<&Origin, String> {
+    let mut libraries: BTreeMap<&Origin, Vec<String>> = BTreeMap::new();
+    for Entry { origin, package, version, interface, .. } in registry.entries() {
+        if matches!(origin, Origin::Library(_)) {
+            let words = format!("{package} {version}, built for interface {interface}");
+            let all = libraries.entry(origin).or_default();
+            if !all.contains(&words) {
+                all.push(words);
+            }
+        }
+    }
+    libraries.into_iter().map(|(origin, words)| (origin, format!("{origin}: {}", words.join("; ")))).collect()
 }
 
 /// Which component a name means, or that none can be chosen, for each name that several have.
@@ -81,6 +99,8 @@ fn document(registry: &Registry) -> Value {
     let component = |entry: &Entry| {
         let mut fields = described(entry);
         let chosen: Result<&Entry, HostError> = registry.find(entry.kind, &entry.name);
+        let shadow = chosen.as_ref().ok().filter(|chosen| **chosen != entry).map(|chosen| chosen.origin.to_string());
+        fields.insert("shadowed_by".to_owned(), json!(shadow));
         fields.insert("chosen".to_owned(), json!(chosen.is_ok_and(|chosen| chosen == entry)));
         fields
     };
@@ -89,5 +109,5 @@ fn document(registry: &Registry) -> Value {
     let skipped: Vec<_> = skipped
         .map(|file| json!({"path": file.path.display().to_string(), "reason": file.reason.to_string()}))
         .collect();
-    json!({"components": components, "skipped": skipped})
+    json!({"interface": INTERFACE_VERSION, "components": components, "skipped": skipped})
 }

@@ -13,7 +13,7 @@ use std::fmt::Write as _;
 
 /// Shows every component that the name means; one of each kind at most.
 pub(crate) fn run(args: &ShowArgs) -> Ended {
-    let registry = found(&args.places)?;
+    let registry = found(&args.places, Some(&args.locked))?;
     let kinds = match args.kind {
         Some(kind) => vec![kind],
         None => kinds(&registry, &args.name).map_err(Failure::usage)?,
@@ -45,12 +45,13 @@ fn kinds(registry: &Registry, name: &str) -> Result<Vec<Kind>, HostError> {
 
 /// A component for people; without its schema if it cannot be had.
 fn page(entry: &Entry, schema: Option<&str>) -> String {
-    let Entry { kind, name, summary, priority, origin, version, package } = entry;
+    let Entry { kind, name, summary, priority, origin, version, package, interface } = entry;
     let mut page = format!("{kind} '{name}': {}\n\n", printable(summary));
     let facts = [
         ("Origin", printable(origin)),
         ("Version", printable(version)),
         ("Package", printable(package)),
+        ("Interface", printable(interface)),
         ("Priority", priority.to_string()),
     ];
     for (title, fact) in facts {
@@ -132,6 +133,7 @@ mod tests {
             origin: Origin::Library("/p/libacme.so".into()),
             version: "1.2.3".to_owned(),
             package: "acme".to_owned(),
+            interface: "1.0".to_owned(),
         }
     }
 
@@ -150,6 +152,7 @@ mod tests {
              Origin    /p/libacme.so\n\
              Version   1.2.3\n\
              Package   acme\n\
+             Interface 1.0\n\
              Priority  -1\n\n\
              Options\n  \
                jitter: a number of at least 0 [default: 0.5]\n      How far it strays.\n  \

@@ -4,10 +4,10 @@
 //! come from the host, so that the same code runs live, on a virtual clock and in tests.
 
 use crate::{
-    documents::{DatasetInfo, DatasetRequest, EndpointInfo, Report, Run},
+    documents::{DatasetInfo, DatasetRequest, EndpointInfo, Report, Run, TelemetrySource},
     types::{
-        Answer, Catalogue, Delta, ErrorKind, Event, Flow, Load, Outgoing, PhaseSpec, Record, Reply, Request, Result,
-        Sample, Step, Turn, TurnTime,
+        Answer, Catalogue, Collection, Delta, ErrorKind, Event, Flow, Load, Outgoing, PhaseSpec, Record, Reply,
+        Request, Result, Sample, Step, Turn, TurnTime,
     },
 };
 use abi_stable::std_types::RVec;
@@ -78,13 +78,14 @@ pub trait TimingStrategy: Send + 'static {
 
 /// Reads one source of hardware or server telemetry. May block: it has a thread of its own.
 pub trait TelemetryCollector: Send + 'static {
-    /// Connects to the source and says what it has to offer; called once.
+    /// Connects to the source and says what it has to offer. Called before everything else, and again whenever a sample
+    /// was of something that the catalogue did not have yet: catalogues grow at their ends.
     ///
     /// # Errors
     /// When the source is not there; the collector is left out and the message is shown.
     fn describe(&mut self) -> Result<Catalogue>;
 
-    /// Takes one reading of everything.
+    /// Takes one reading of everything. `now_ns` is the time of the call, in nanoseconds since the run began.
     ///
     /// # Errors
     /// The collector is dropped after repeated failures; the message is shown once.
@@ -121,6 +122,21 @@ pub trait Exporter: Send + 'static {
     /// # Errors
     /// As for [`Exporter::begin`].
     fn records(&mut self, _records: &[Record<'_>], _out: &mut dyn Output) -> Result<()> {
+        Ok(())
+    }
+
+    /// What one telemetry source gave, in order of time, from before the first phase to after the last; called once per
+    /// source, after the records. Since 1.1: an older host does not call it.
+    ///
+    /// # Errors
+    /// As for [`Exporter::begin`].
+    fn telemetry(
+        &mut self,
+        _source: &TelemetrySource,
+        _collections: &[Collection],
+        _samples: &[Sample],
+        _out: &mut dyn Output,
+    ) -> Result<()> {
         Ok(())
     }
 

@@ -29,7 +29,7 @@ pub const INTERFACE_VERSION: &str = __interface_version!();
 #[macro_export]
 macro_rules! __interface_version {
     () => {
-        "1.0"
+        "1.1"
     };
 }
 

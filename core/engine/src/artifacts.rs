@@ -10,15 +10,39 @@ use inferometer_model::{
     plan::{OutputPlan, Plan},
 };
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, btree_map::Entry},
     fs::{self, File},
     io::Write as _,
     path::{Path, PathBuf},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
 };
 
 /// Files that tell that a folder holds a run.
-const RESULTS: [&str; 4] =
-    ["profile_export_aiperf.json", "profile_export_aiperf.csv", "profile_export.jsonl", "inputs.json"];
+const RESULTS: [&str; 9] = [
+    "profile_export_aiperf.json",
+    "profile_export_aiperf.csv",
+    "profile_export.jsonl",
+    "inputs.json",
+    "gpu_telemetry_export.jsonl",
+    "client_telemetry_export.jsonl",
+    "server_metrics_export.json",
+    "server_metrics_export.csv",
+    "server_metrics_export.jsonl",
+];
+/// Their endings under a stem of the user's.
+const RESULTS_UNDER_STEM: [&str; 8] = [
+    ".json",
+    ".csv",
+    ".jsonl",
+    "_gpu_telemetry.jsonl",
+    "_client_telemetry.jsonl",
+    "_server_metrics.json",
+    "_server_metrics.csv",
+    "_server_metrics.jsonl",
+];
 
 /// Makes the folder: the one asked for, or a fresh one under `artifacts` with a `latest` link to it.
 ///
@@ -59,7 +83,7 @@ pub(crate) fn clear(folder: &Path, output: &OutputPlan) -> std::io::Result<()> {
 }
 
 fn results(output: &OutputPlan) -> impl Iterator<Item = String> {
-    let own = output.prefix.iter().flat_map(|prefix| ["json", "csv", "jsonl"].map(|end| format!("{prefix}.{end}")));
+    let own = output.prefix.iter().flat_map(|prefix| RESULTS_UNDER_STEM.map(|end| format!("{prefix}{end}")));
     RESULTS.into_iter().map(str::to_owned).chain(own.collect::<Vec<_>>())
 }
 
@@ -87,37 +111,68 @@ fn link_latest(root: &Path, name: &str) {
     }
 }
 
+/// Which exporter writes which file, so that none writes over another's.
+#[derive(Debug, Default)]
+pub(crate) struct Taken(Mutex<BTreeMap<PathBuf, String>>);
+
 /// What one exporter writes.
-pub(crate) struct FolderOutput<'a> {
-    folder: &'a Path,
+pub(crate) struct FolderOutput {
+    folder: PathBuf,
+    exporter: String,
     files: BTreeMap<String, File>,
+    taken: Arc<Taken>,
+    written: Arc<AtomicU64>,
     /// What it wants shown.
     pub(crate) shown: String,
 }
 
-impl<'a> FolderOutput<'a> {
-    pub(crate) fn new(folder: &'a Path) -> Self {
-        Self { folder, files: BTreeMap::new(), shown: String::new() }
+impl FolderOutput {
+    pub(crate) fn new(folder: &Path, exporter: &str, taken: Arc<Taken>) -> Self {
+        Self {
+            folder: folder.to_owned(),
+            exporter: exporter.to_owned(),
+            files: BTreeMap::new(),
+            taken,
+            written: Arc::default(),
+            shown: String::new(),
+        }
+    }
+
+    /// Counts the bytes written.
+    pub(crate) fn written(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.written)
+    }
+
+    /// Makes `file` this exporter's own.
+    fn take(&self, file: &str) -> Result<PathBuf> {
+        let parts = Path::new(file).components();
+        let stays = parts.clone().count() > 0 && parts.clone().all(|c| matches!(c, std::path::Component::Normal(_)));
+        if !stays {
+            return Err(Error::config(format!("'{file}' would leave the artifact folder")));
+        }
+        let path: PathBuf = parts.collect();
+        match self.taken.0.lock().unwrap_or_else(PoisonError::into_inner).entry(path.clone()) {
+            Entry::Occupied(other) => {
+                return Err(Error::config(format!("'{file}' is written by exporter '{}' already", other.get())));
+            }
+            Entry::Vacant(free) => free.insert(self.exporter.clone()),
+        };
+        Ok(self.folder.join(path))
     }
 }
 
-impl Output for FolderOutput<'_> {
+impl Output for FolderOutput {
     fn write(&mut self, file: &str, bytes: &[u8]) -> Result<()> {
         let failed =
             |e: std::io::Error| Error::new(ErrorKind::IO, format!("{}: {e}", self.folder.join(file).display()));
         if !self.files.contains_key(file) {
-            let parts = Path::new(file).components();
-            let stays =
-                parts.clone().count() > 0 && parts.into_iter().all(|c| matches!(c, std::path::Component::Normal(_)));
-            if !stays {
-                return Err(Error::config(format!("'{file}' would leave the artifact folder")));
-            }
-            let path = self.folder.join(file);
+            let path = self.take(file)?;
             if let Some(parent) = path.parent() {
                 fs::create_dir_all(parent).map_err(failed)?;
             }
             self.files.insert(file.to_owned(), File::create(path).map_err(failed)?);
         }
+        self.written.fetch_add(bytes.len() as u64, Relaxed);
         match self.files.get_mut(file) {
             Some(open) => open.write_all(bytes).map_err(failed),
             None => Ok(()),

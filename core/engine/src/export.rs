@@ -1,29 +1,29 @@
-//! Handing a finished run to its exporters, one after another: one that fails is reported, and the others still write.
+//! Handing a finished run to its exporters, one after another, each on a thread of its own: one that fails is reported, one
+//! that comes to a stand is left behind, and the others still write.
 
 use crate::{
     Finished,
-    artifacts::{self, FolderOutput},
-    store::gaps,
+    artifacts::{self, FolderOutput, Taken},
+    record::{Parts, record},
 };
 use inferometer_abi::{
     api::Exporter,
-    documents::Report,
-    types::{Outcome, Record, Result},
+    types::{Error, ErrorKind, Record, Result},
 };
 use inferometer_model::plan::OutputPlan;
-use std::path::{Path, PathBuf};
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+        mpsc::{self, RecvTimeoutError},
+    },
+    time::Duration,
+};
 
 /// Records handed over at a time.
 const BATCH: usize = 1_024;
-
-/// What the exporters did.
-#[derive(Debug, Default)]
-pub struct Exported {
-    /// What they want shown, in order.
-    pub shown: String,
-    /// Those that failed, with their words.
-    pub failed: Vec<String>,
-}
 
 /// The exporters of a run, waiting for it to be finished.
 pub struct Exporters {
@@ -37,103 +37,105 @@ impl Exporters {
         Self { exporters, folder: folder.to_owned(), plan }
     }
 
-    /// Hands `finished` to each of them.
-    pub fn export(self, finished: &Finished) -> Exported {
-        let mut exported = Exported::default();
+    /// Hands `finished` to each of them; `show` is given what each wants shown, as soon as it is done.
+    ///
+    /// Returns those that failed, with their words.
+    pub fn export(self, finished: &Arc<Finished>, mut show: impl FnMut(&str)) -> Vec<String> {
+        let mut failed = Vec::new();
         if let Err(error) = artifacts::clear(&self.folder, &self.plan) {
-            exported.failed.push(format!("the run before could not be removed: {error}"));
+            failed.push(format!("the run before could not be removed: {error}"));
         }
-        let order = finished.order();
-        for (name, mut exporter) in self.exporters {
-            let mut output = FolderOutput::new(&self.folder);
-            match write(finished, &order, &mut *exporter, &mut output) {
-                Ok(()) => exported.shown.push_str(&output.shown),
-                Err(error) => exported.failed.push(format!("exporter '{name}': {error}")),
+        let order = Arc::new(finished.order());
+        let taken = Arc::new(Taken::default());
+        let patience = Duration::from_nanos(self.plan.export_patience_ns);
+        for (name, exporter) in self.exporters {
+            let output = FolderOutput::new(&self.folder, &name, Arc::clone(&taken));
+            let work = Work {
+                finished: Arc::clone(finished),
+                order: Arc::clone(&order),
+                exporter,
+                output,
+                progress: Arc::default(),
+            };
+            match work.run(&name, patience) {
+                Ok(shown) => show(&shown),
+                Err(error) => failed.push(format!("exporter '{name}': {error}")),
             }
         }
-        exported
+        failed
     }
 }
 
-fn write(
-    finished: &Finished,
-    order: &[(usize, usize)],
-    exporter: &mut dyn Exporter,
-    output: &mut FolderOutput<'_>,
-) -> Result<()> {
-    let report: &Report = &finished.report;
-    exporter.begin(&report.run, output)?;
-    for batch in order.chunks(BATCH) {
-        let parts: Vec<Parts> = batch.iter().map(|place| Parts::new(finished, *place)).collect();
-        let records: Vec<Record<'_>> =
-            batch.iter().zip(&parts).map(|(place, parts)| record(finished, *place, parts)).collect();
-        exporter.records(&records, output)?;
-    }
-    exporter.finish(report, output)
+/// What one exporter is to do.
+struct Work {
+    finished: Arc<Finished>,
+    order: Arc<Vec<(usize, usize)>>,
+    exporter: Box<dyn Exporter>,
+    output: FolderOutput,
+    /// Calls that have come back.
+    progress: Arc<AtomicU64>,
 }
 
-/// The parts of a record that are made for it.
-struct Parts {
-    gaps: Vec<u64>,
-    values: Vec<f64>,
-    message: String,
-    kind: &'static str,
-}
-
-impl Parts {
-    fn new(finished: &Finished, (s, r): (usize, usize)) -> Self {
-        let store = &finished.stores[s];
-        let (row, detail) = (&store.rows[r], &store.details[r]);
-        let (mut words, mut values) = (Vec::new(), Vec::new());
-        gaps::read(store.gaps.get(detail.gaps), &mut words);
-        inferometer_metrics::values(&finished.options, row, &mut values);
-        let failure = if row.outcome == Outcome::OK {
-            None
-        } else {
-            let at = store.failures.binary_search_by_key(&(r as u32), |(number, _)| *number);
-            at.ok().map(|at| &store.failures[at].1)
+impl Work {
+    /// Does it on a thread of its own, for as long as there is progress within `patience`.
+    fn run(self, name: &str, patience: Duration) -> Result<String> {
+        let (done, result) = mpsc::channel();
+        let (progress, written) = (Arc::clone(&self.progress), self.output.written());
+        let work = move || {
+            // Whoever waited too long does not hear of it.
+            let _ = done.send(self.write());
         };
-        Self {
-            gaps: words,
-            values,
-            message: failure.map(|failure| failure.message.to_string()).unwrap_or_default(),
-            kind: failure.map_or("", |failure| failure.kind.as_str()),
+        // A thread that hangs in an exporter is never joined; it ends with the program.
+        std::thread::Builder::new()
+            .name(format!("export-{name}"))
+            .spawn(work)
+            .map_err(|error| Error::new(ErrorKind::IO, format!("no thread could be started: {error}")))?;
+        let mut seen = None;
+        loop {
+            match result.recv_timeout(patience) {
+                Ok(outcome) => return outcome,
+                Err(RecvTimeoutError::Disconnected) => return Err(Error::new(ErrorKind::PANICKED, "it panicked")),
+                Err(RecvTimeoutError::Timeout) => {
+                    let now = (progress.load(Relaxed), written.load(Relaxed));
+                    if seen.replace(now) == Some(now) || now == (0, 0) {
+                        return Err(Error::new(
+                            ErrorKind::OTHER,
+                            format!(
+                                "it has done nothing for {} s and is left behind (see --export-timeout)",
+                                patience.as_secs_f64()
+                            ),
+                        ));
+                    }
+                }
+            }
         }
     }
-}
 
-fn record<'a>(finished: &'a Finished, (s, r): (usize, usize), parts: &'a Parts) -> Record<'a> {
-    let row = &finished.stores[s].rows[r];
-    let job = &finished.job;
-    let session = &job.pool.sessions[row.session as usize];
-    let phase = &job.phases[usize::from(row.phase)].plan;
-    let ids = finished.stores[s].details[r].ids;
-    Record {
-        index: row.index,
-        session: row.session,
-        turn: row.turn,
-        phase: u32::from(row.phase),
-        worker: u32::from(row.worker),
-        status: u32::from(row.status),
-        outcome: row.outcome,
-        events: row.events,
-        request_id: ids.request,
-        correlation_id: ids.correlation,
-        intended_ns: row.intended,
-        permitted_ns: row.permitted,
-        sent_ns: row.sent,
-        headers_ns: row.headers,
-        first_ns: row.first,
-        last_ns: row.last,
-        end_ns: row.end,
-        gaps_ns: parts.gaps.as_slice().into(),
-        values: parts.values.as_slice().into(),
-        conversation_id: session.name.as_str().into(),
-        phase_name: phase.name.as_str().into(),
-        phase_kind: phase.kind.as_str().into(),
-        error_type: parts.kind.into(),
-        error_message: parts.message.as_str().into(),
-        body: crate::pool::body(&session.turns[row.turn as usize].outgoing).into(),
-        reserved: [0; 8],
+    fn write(mut self) -> Result<String> {
+        let outcome = catch_unwind(AssertUnwindSafe(|| self.hand_over()));
+        let outcome = outcome.unwrap_or_else(|_| Err(Error::new(ErrorKind::PANICKED, "it panicked")));
+        let Self { exporter, output, .. } = self;
+        // Its results are written; a destructor that panics takes nothing away.
+        let _ = catch_unwind(AssertUnwindSafe(|| drop(exporter)));
+        outcome.map(|()| output.shown)
+    }
+
+    fn hand_over(&mut self) -> Result<()> {
+        let (finished, exporter, output) = (&*self.finished, &mut self.exporter, &mut self.output);
+        let progress = || self.progress.fetch_add(1, Relaxed);
+        exporter.begin(&finished.report.run, output)?;
+        progress();
+        for batch in self.order.chunks(BATCH) {
+            let parts: Vec<Parts> = batch.iter().map(|place| Parts::new(finished, *place)).collect();
+            let records: Vec<Record<'_>> =
+                batch.iter().zip(&parts).map(|(place, parts)| record(finished, *place, parts)).collect();
+            exporter.records(&records, output)?;
+            progress();
+        }
+        for log in &finished.logs {
+            exporter.telemetry(&log.source, &log.collections, &log.samples, output)?;
+            progress();
+        }
+        exporter.finish(&finished.report, output)
     }
 }

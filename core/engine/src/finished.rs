@@ -1,6 +1,6 @@
 //! [`Finished`]: what a run found, and how the program ends because of it.
 
-use crate::{job::Job, store::Store};
+use crate::{job::Job, store::Store, telemetry::SourceLog};
 use inferometer_abi::documents::Report;
 use inferometer_metrics::Options;
 use inferometer_model::{ExitCode, FailureKind};
@@ -10,6 +10,7 @@ use std::sync::Arc;
 pub struct Finished {
     pub(crate) report: Report,
     pub(crate) stores: Vec<Store>,
+    pub(crate) logs: Vec<SourceLog>,
     pub(crate) job: Arc<Job>,
     pub(crate) options: Options,
     /// Largest share of failed requests with which the run still succeeds.

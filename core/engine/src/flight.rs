@@ -26,6 +26,8 @@ pub(crate) struct Flight {
     /// Of the exchange under way.
     stamps: Stamps,
     exchange: u16,
+    /// The next exchange is held back until its time comes.
+    paused: bool,
     kept: bool,
 }
 
@@ -51,6 +53,7 @@ impl Flight {
             first: FirstEvent::default(),
             stamps: Stamps::EMPTY,
             exchange: 0,
+            paused: false,
             kept: false,
         }
     }
@@ -68,14 +71,14 @@ impl Flight {
             Ok(ended) => ended,
             Err(_) => Err(Failure::new(FailureKind::Timeout, self.timeout_stage(limit))),
         };
-        self.keep(ended.err());
+        self.keep(ended.err().map(|failure| self.placed(failure)));
         self.row
     }
 
     /// As many exchanges as the endpoint asks for: one, nearly always.
     async fn exchanges(&mut self, worker: &Worker, ready: &Ready, to: usize) -> Result<(), Failure> {
         let job = &*worker.job;
-        let Self { row, buffers, ids, first, stamps, exchange, .. } = self;
+        let Self { row, buffers, ids, first, stamps, exchange, paused, .. } = self;
         let mut reading = Reading::new(&*job.endpoint, &job.info, worker.streaming, row, buffers, first);
         let mut outgoing = Cow::Borrowed(&ready.outgoing);
         loop {
@@ -87,15 +90,20 @@ impl Flight {
                 ended => ended?,
             }
             let Some(next) = reading.next.take() else { return reading.verdict() };
-            if *exchange == MOST_EXCHANGES {
-                return Err(Failure::new(FailureKind::Plugin, "the endpoint asked for more than 10,000 exchanges"));
+            if *exchange + 1 == MOST_EXCHANGES {
+                let text = format!(
+                    "the endpoint asked for more than {MOST_EXCHANGES} exchanges; if it polls, let it wait longer in between"
+                );
+                return Err(Failure::new(FailureKind::Plugin, text));
             }
             stamp(reading.row, std::mem::replace(stamps, Stamps::EMPTY), *exchange);
             *exchange += 1;
             reading.exchange = *exchange;
             if next.delay_ns > 0 {
                 let until = job.clock.now().saturating_add(next.delay_ns);
+                *paused = true;
                 worker.timers.sleep_until(job.clock.instant(until)).await;
+                *paused = false;
             }
             outgoing = Cow::Owned(next);
         }
@@ -103,7 +111,9 @@ impl Flight {
 
     /// How far a request had come when its time was over.
     fn timeout_stage(&self, limit: Duration) -> String {
-        let stage = if self.row.events > 0 {
+        let stage = if self.paused {
+            "waiting to send"
+        } else if self.row.events > 0 {
             "in mid-answer"
         } else if self.stamps.status != 0 {
             "waiting for content"
@@ -113,6 +123,14 @@ impl Flight {
             "waiting for the answer"
         };
         format!("{stage} after {limit:?}")
+    }
+
+    /// The failure, and which exchange it came in where that was not the first.
+    fn placed(&self, failure: Failure) -> Failure {
+        match self.exchange {
+            0 => failure,
+            before => Failure::new(failure.kind, format!("{} (in exchange {})", failure.message, before + 1)),
+        }
     }
 
     /// Keeps the row. Without a failure it ended well.
@@ -174,18 +192,19 @@ impl Drop for Flight {
     }
 }
 
-/// Copies an exchange's stamps into the row; of several exchanges the first tells of the way there.
+/// Copies an exchange's stamps into the row. Of several exchanges the first tells of the way there and the last that was
+/// answered of the way back, so that what lies between counts as waiting.
 fn stamp(row: &mut Row, stamps: Stamps, exchange: u16) {
     if exchange == 0 {
         row.connected = stamps.connected;
         row.sent = stamps.sent;
         row.written = stamps.written;
-        row.first_byte = stamps.first_byte;
-        row.headers = stamps.headers;
         row.connect_ns = stamps.connect_ns;
         row.reused = stamps.reused;
     }
     if stamps.last_byte != ABSENT_NS {
+        row.first_byte = stamps.first_byte;
+        row.headers = stamps.headers;
         row.last_byte = stamps.last_byte;
     }
     if stamps.status != 0 {

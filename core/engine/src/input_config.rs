@@ -3,7 +3,7 @@
 use crate::job::Job;
 use inferometer_abi::documents::Length;
 use inferometer_model::{
-    plan::{PhasePlan, Plan},
+    plan::{PhasePlan, Plan, SourceFlag, SourcePlan, TelemetryPlan},
     secret::shown_url,
 };
 use serde_json::{Map, Value, json};
@@ -22,14 +22,36 @@ pub(crate) fn input_config(plan: &Plan, job: &Job, folder: &Path) -> Value {
         "phases": job.phases.iter().map(|phase| self::phase(&phase.plan)).collect::<Vec<_>>(),
         "artifacts": { "dir": folder.display().to_string(), "auto_plot": false, "plot_required": false },
         "tokenizer": plan.tokenizer.name.as_ref().map_or_else(|| json!({}), |name| json!({ "name": name })),
-        "gpu_telemetry": { "enabled": false },
-        "server_metrics": { "enabled": false, "urls": [], "formats": [] },
+        "gpu_telemetry": gpu_telemetry(&plan.telemetry),
+        "server_metrics": server_metrics(&plan.telemetry),
         "network_latency": { "enabled": false },
         "otel": {},
         "mlflow": {},
         "wandb": {},
         "runtime": { "ui": "none" },
     })
+}
+
+fn gpu_telemetry(plan: &TelemetryPlan) -> Value {
+    let gpus = || plan.sources.iter().filter(|source| source.flag == SourceFlag::Gpu);
+    if gpus().next().is_none() {
+        return json!({ "enabled": false });
+    }
+    let is_page = |source: &&SourcePlan| source.collector == "prometheus";
+    let urls: Vec<_> = gpus().filter(|source| source.asked).filter(is_page).map(|source| &source.name).collect();
+    let collector = if gpus().any(|source| is_page(&source)) { "dcgm" } else { "pynvml" };
+    if !gpus().any(|source| source.asked) {
+        return json!({ "enabled": true });
+    }
+    json!({ "enabled": true, "urls": urls, "collector": collector, "mode": "summary" })
+}
+
+fn server_metrics(plan: &TelemetryPlan) -> Value {
+    let pages = || plan.sources.iter().filter(|source| source.flag == SourceFlag::Server);
+    let urls: Vec<_> = pages().filter(|source| source.asked).map(|source| &source.name).collect();
+    let is_enabled = pages().next().is_some();
+    let formats = if is_enabled { plan.server_metrics.as_slice() } else { &[] };
+    json!({ "enabled": is_enabled, "urls": urls, "formats": formats })
 }
 
 fn dataset(plan: &Plan, job: &Job) -> Value {

@@ -4,7 +4,7 @@ use crate::EngineError;
 use inferometer_abi::{
     RSlice, RStr, RVec,
     api::{DatasetLoader, Endpoint, SessionSink, TextTools, Timetable},
-    types::{Error, Outgoing, Part, PartKind, Request, Turn, TurnTime, request_flags},
+    types::{Error, ErrorKind, Outgoing, Part, PartKind, Request, Turn, TurnTime, request_flags},
 };
 use inferometer_model::{
     config::ModelSelection,
@@ -48,10 +48,12 @@ impl Pool {
         let mut turns = 0;
         for index in 0..count {
             let mut encoder = Encoder { plan, endpoint, turns: &mut turns, session: Session::default(), error: None };
-            loader.session(index, text, &mut encoder).map_err(EngineError::component(&plan.data.loader))?;
+            loader
+                .session(index, text, &mut encoder)
+                .map_err(|error| EngineError::component(&plan.data.loader)(placed("session", index, &error)))?;
             let Encoder { mut session, error, .. } = encoder;
             if let Some(error) = error {
-                return Err(EngineError::component(&plan.server.endpoint)(error));
+                return Err(EngineError::component(&plan.server.endpoint)(placed("encode", index, &error)));
             }
             if session.turns.is_empty() {
                 let refuse = EngineError::component(&plan.data.loader);
@@ -136,6 +138,12 @@ impl Encoder<'_> {
         };
         &models[(drawn % models.len() as u64) as usize]
     }
+}
+
+/// The error, with the session it came in; of a panic also the call, which is the author's concern.
+fn placed(call: &str, session: u64, error: &Error) -> Error {
+    let call = if error.kind == ErrorKind::PANICKED { format!("{call}, ") } else { String::new() };
+    Error::new(error.kind, format!("{call}session {session}: {}", error.message))
 }
 
 /// The run's extra fields with the turn's own over them, as JSON text; empty if there are none.

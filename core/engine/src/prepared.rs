@@ -8,11 +8,12 @@ use crate::{
     share::{phase_spec, workers},
     store::Store,
     tally,
+    telemetry::Telemetry,
     text::Text,
     worker::{self, Assignment, Gate},
 };
 use inferometer_abi::{
-    api::{Endpoint, Exporter, TimingStrategy},
+    api::{Endpoint, Exporter, TelemetryCollector, TimingStrategy},
     documents::{Component, DatasetRequest, Kind, Terminal},
 };
 use inferometer_host::{Entry, Registry};
@@ -20,7 +21,7 @@ use inferometer_metrics::{Options, Slos, TokenSource};
 use inferometer_model::{
     Clock, ConfigError,
     config::ConnectionReuse,
-    plan::{PhasePlan, Plan},
+    plan::{PhasePlan, Plan, SourcePlan},
 };
 use inferometer_tokens::{Tokenizer, TokenizerRequest, seed_for};
 use serde_json::{Map, Value};
@@ -30,8 +31,10 @@ use std::{
     sync::{Arc, atomic::Ordering::SeqCst},
 };
 
-/// Exporters that write every run's files; `console` is asked last, so that it stands at the end.
-const EXPORTERS: [&str; 5] = ["json", "csv", "records", "inputs", "console"];
+/// Exporters that write every run's files and show its result. Those that the user asks for come after them, so that one
+/// that hangs keeps nobody waiting.
+const EXPORTERS: [&str; 8] =
+    ["json", "csv", "records", "inputs", "gpu_telemetry", "client_telemetry", "server_metrics", "console"];
 
 /// What the user typed and where it is shown, for the record.
 #[derive(Clone, Debug, Default)]
@@ -50,6 +53,7 @@ pub struct Prepared {
     job: Arc<Job>,
     /// Started strategies, by worker and phase.
     strategies: Vec<Vec<Box<dyn TimingStrategy>>>,
+    collectors: Vec<(SourcePlan, Box<dyn TelemetryCollector>)>,
     exporters: Vec<(String, Box<dyn Exporter>)>,
     components: Vec<Component>,
     tokenizer: Tokenizer,
@@ -68,8 +72,9 @@ impl Prepared {
         for name in plan.plugin_options.keys() {
             registry.called(name).map_err(|error| config_error(format!("options for '{name}': {error}")))?;
         }
-        let options_of =
-            |kind, name: &str| registry.find(kind, name).map(|entry| options_for(entry, &plan.plugin_options));
+        let options_of = |kind, name: &str| {
+            registry.find(kind, name).map(|entry| options_for(entry, &plan.plugin_options, Map::new()))
+        };
         let made = registry.endpoint(&plan.server.endpoint, &options_of(Kind::Endpoint, &plan.server.endpoint)?)?;
         let endpoint = made.component;
         components.push(made.used);
@@ -100,13 +105,21 @@ impl Prepared {
         if pool.sessions.iter().all(|session| session.turns.is_empty()) {
             return Err(config_error("the data set holds no request; give one with at least one session"));
         }
-        let mut names: Vec<String> = EXPORTERS.iter().map(|name| (*name).to_owned()).collect();
-        names.splice(EXPORTERS.len() - 1..EXPORTERS.len() - 1, plan.exporters.iter().cloned());
         let mut exporters = Vec::new();
-        for name in names {
-            let made = registry.exporter(&name, &options_of(Kind::Exporter, &name)?)?;
+        for name in EXPORTERS.into_iter().chain(plan.exporters.iter().map(String::as_str)) {
+            let made = registry.exporter(name, &options_of(Kind::Exporter, name)?)?;
             components.push(made.used);
-            exporters.push((name, made.component));
+            exporters.push((name.to_owned(), made.component));
+        }
+        let mut collectors = Vec::new();
+        for source in &plan.telemetry.sources {
+            let entry = registry.find(Kind::Collector, &source.collector)?;
+            let options = options_for(entry, &plan.plugin_options, source.options.clone());
+            let made = registry.collector(&source.collector, &options)?;
+            if !components.contains(&made.used) {
+                components.push(made.used);
+            }
+            collectors.push((source.clone(), made.component));
         }
         let job = Job::new(&plan, Clock::start(), control, endpoint, pool)?;
         let workers = workers(&plan);
@@ -133,6 +146,7 @@ impl Prepared {
             invocation,
             job: Arc::new(job),
             strategies,
+            collectors,
             exporters,
             components,
             options,
@@ -174,10 +188,14 @@ impl Prepared {
     ///
     /// # Errors
     /// When the server is not ready in time, or the system refuses a thread or a socket.
-    pub fn run(self, folder: &Path) -> Result<(Finished, Exporters), EngineError> {
+    pub fn run(self, folder: &Path) -> Result<(Arc<Finished>, Exporters), EngineError> {
         if let Some(ready) = self.plan.server.ready {
             ready::wait(&self.plan, ready, &*self.job.endpoint, &self.job.control)?;
         }
+        let telemetry = Telemetry::start(self.collectors, self.job.clock, self.plan.telemetry.interval_ns)
+            .map_err(|source| EngineError::System { what: "starting a thread for telemetry", source })?;
+        let telemetry = Arc::new(telemetry);
+        telemetry.wait_until_ready();
         let gate = Arc::new(Gate::new(self.strategies.len()));
         let mut threads = Vec::new();
         for (shard, strategies) in self.strategies.into_iter().enumerate() {
@@ -188,6 +206,7 @@ impl Prepared {
                 streaming: self.options.streaming,
                 pooled: self.plan.server.reuse == ConnectionReuse::Pooled,
                 gate: Arc::clone(&gate),
+                telemetry: Arc::clone(&telemetry),
             };
             let run = move || worker::run(assignment);
             let spawned = std::thread::Builder::new().name(format!("worker-{shard}")).spawn(run);
@@ -199,7 +218,9 @@ impl Prepared {
             found.push(result.map_err(|source| EngineError::System { what: "running a worker", source })?);
         }
         self.job.control.counters.phase.store(u32::MAX, SeqCst);
+        let collected = telemetry.finish();
         let mut notes = self.notes;
+        notes.extend(collected.notes);
         for line in inferometer_host::drain_log() {
             notes.push(line.message);
         }
@@ -222,20 +243,23 @@ impl Prepared {
             busy,
             strategy_error,
             tally,
+            logs: &collected.logs,
         };
         let report = report::report(&self.job, &stores, facts);
         let error_limit = self.plan.error_limit;
-        let finished = Finished { report, stores, job: self.job, options: self.options, error_limit };
-        Ok((finished, Exporters::new(self.exporters, folder, self.plan.output)))
+        let finished =
+            Finished { logs: collected.logs, report, stores, job: self.job, options: self.options, error_limit };
+        Ok((Arc::new(finished), Exporters::new(self.exporters, folder, self.plan.output)))
     }
 }
 
-/// The options given for a component under whatever spelling of its name, as JSON. What is given under a qualified name
-/// wins over what is given under a plain one.
-fn options_for(entry: &Entry, given: &BTreeMap<String, Map<String, Value>>) -> String {
+/// The options of a component as JSON: what the user gives under whatever spelling of its name, over `own`. What is given
+/// under a qualified name wins over what is given under a plain one.
+fn options_for(entry: &Entry, given: &BTreeMap<String, Map<String, Value>>, own: Map<String, Value>) -> String {
     let mut names: Vec<_> = given.iter().filter(|(name, _)| entry.answers_to(name)).collect();
     names.sort_by_key(|(name, _)| name.contains(':'));
-    let all: Map<_, _> = names.into_iter().flat_map(|(_, options)| options.clone()).collect();
+    let mut all = own;
+    all.extend(names.into_iter().flat_map(|(_, options)| options.clone()));
     Value::Object(all).to_string()
 }
 

@@ -189,7 +189,8 @@ impl Receiver for Reading<'_> {
 
     fn body(&mut self, body: &[u8], at_ns: u64) -> Result<(), Failure> {
         if !(200..300).contains(&self.status) {
-            let message = format!("{} {}", self.status, server_message(body));
+            let redirect = if (300..400).contains(&self.status) { " (redirects are not followed)" } else { "" };
+            let message = format!("{} {}{redirect}", self.status, server_message(body));
             return Err(Failure::new(FailureKind::HttpStatus, message));
         }
         let answer = Answer {
@@ -200,10 +201,15 @@ impl Receiver for Reading<'_> {
             body: body.into(),
         };
         let mut reply = Reply::default();
-        self.endpoint.on_body(&answer, &mut reply).map_err(|error| {
-            let kind = if error.kind == ErrorKind::MALFORMED { FailureKind::Malformed } else { FailureKind::Plugin };
-            Failure::new(kind, shorten(&error.message))
+        self.endpoint.on_body(&answer, &mut reply).map_err(|error| match error.kind {
+            ErrorKind::MALFORMED => Failure::new(FailureKind::Malformed, shorten(&error.message)),
+            _ => Failure::new(FailureKind::Plugin, format!("the endpoint's on_body: {}", shorten(&error.message))),
         })?;
+        if reply.next.len() > 1 {
+            let text =
+                format!("the endpoint asked for {} exchanges at once; one may follow an answer", reply.next.len());
+            return Err(Failure::new(FailureKind::Plugin, text));
+        }
         self.next = reply.next.into_iter().next();
         for delta in &reply.deltas {
             let within = if delta.flags & delta_flags::SCRATCH != 0 { reply.scratch.as_slice() } else { body };
@@ -246,8 +252,13 @@ fn unreadable(kind: ErrorKind, data: &[u8]) -> Failure {
     let start = shorten(&String::from_utf8_lossy(&data[..data.len().min(200)]));
     match kind {
         ErrorKind::MALFORMED => Failure::new(FailureKind::Malformed, format!("an event that cannot be read: {start}")),
-        ErrorKind::PANICKED => Failure::new(FailureKind::Plugin, "the endpoint panicked and was disabled"),
-        other => Failure::new(FailureKind::Plugin, format!("the endpoint failed with code {} on: {start}", other.0)),
+        ErrorKind::PANICKED => {
+            Failure::new(FailureKind::Plugin, "the endpoint's on_event: panicked, and takes no more calls")
+        }
+        other => {
+            let text = format!("the endpoint's on_event: failed with code {} on: {start}", other.0);
+            Failure::new(FailureKind::Plugin, text)
+        }
     }
 }
 

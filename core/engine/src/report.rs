@@ -6,13 +6,16 @@ use crate::{
     job::Job,
     store::{Store, gaps},
     tally::Tally,
+    telemetry::SourceLog,
     verdict::verdict,
 };
 use inferometer_abi::{
-    documents::{Component, ErrorGroup, Export, LoadReport, PhaseReport, Report, Run, Verdict},
+    documents::{
+        Component, ErrorGroup, Export, LoadReport, PhaseReport, Report, Run, Series, TelemetrySource, Verdict,
+    },
     types::{ABSENT_NS, NO_COUNT, Outcome},
 };
-use inferometer_metrics::{Options, PhaseMetrics, Summary, Window, catalogue};
+use inferometer_metrics::{Options, PhaseMetrics, Summary, Window, catalogue, telemetry::summarize};
 use inferometer_model::{
     FailureKind, Row,
     config::ExportLevel,
@@ -36,12 +39,12 @@ pub(crate) struct Facts<'a> {
     pub(crate) busy: f64,
     pub(crate) strategy_error: Option<inferometer_abi::types::Error>,
     pub(crate) tally: Tally,
+    pub(crate) logs: &'a [SourceLog],
 }
 
 /// Everything a run found.
 pub(crate) fn report(job: &Job, stores: &[Store], facts: Facts<'_>) -> Report {
-    let phases: Vec<PhaseReport> =
-        (0..job.phases.len()).map(|index| phase(job, stores, index, facts.options)).collect();
+    let phases: Vec<PhaseReport> = (0..job.phases.len()).map(|index| phase(job, stores, index, &facts)).collect();
     let was_cancelled = job.control.is_stopped();
     let mut notes = facts.notes;
     let measured = || {
@@ -79,6 +82,7 @@ pub(crate) fn report(job: &Job, stores: &[Store], facts: Facts<'_>) -> Report {
                 prefix: facts.plan.output.prefix.clone(),
                 records: facts.plan.output.level == ExportLevel::Records,
                 folder: facts.folder.display().to_string(),
+                server_metrics: facts.plan.telemetry.server_metrics.clone(),
             },
             terminal: facts.invocation.terminal.clone(),
         },
@@ -87,14 +91,15 @@ pub(crate) fn report(job: &Job, stores: &[Store], facts: Facts<'_>) -> Report {
         incomplete_reason: reason,
         verdict: Verdict::default(),
         notes,
+        sources: facts.logs.iter().map(|log| log.source.clone()).collect(),
     };
     report.verdict = verdict(&report, facts.busy);
     report
 }
 
-fn phase(job: &Job, stores: &[Store], index: usize, options: &Options) -> PhaseReport {
+fn phase(job: &Job, stores: &[Store], index: usize, facts: &Facts<'_>) -> PhaseReport {
     let plan = &job.phases[index].plan;
-    let mut summary = Summary::new(options.clone());
+    let mut summary = Summary::new(facts.options.clone());
     let mut words = Vec::new();
     for store in stores {
         for (row, detail) in store.rows.iter().zip(&store.details).filter(|(row, _)| usize::from(row.phase) == index) {
@@ -102,7 +107,17 @@ fn phase(job: &Job, stores: &[Store], index: usize, options: &Options) -> PhaseR
             summary.push(row, &words);
         }
     }
-    let PhaseMetrics { window, mut outcomes, metrics } = summary.finish();
+    let found = summary.finish();
+    let telemetry = telemetry(facts.logs, found.window);
+    let sources: Vec<TelemetrySource> = facts.logs.iter().map(|log| log.source.clone()).collect();
+    let energy = inferometer_metrics::telemetry::energy(
+        &sources,
+        &telemetry,
+        &found,
+        plan.concurrency.filter(|_| plan.rate.is_none()),
+    );
+    let PhaseMetrics { window, mut outcomes, mut metrics } = found;
+    metrics.extend(energy.into_iter().map(|metric| (metric.info.tag.clone(), metric)));
     let missed: u64 = stores.iter().filter_map(|store| store.missed.get(index)).sum();
     outcomes.total += missed;
     outcomes.dropped += missed;
@@ -116,7 +131,15 @@ fn phase(job: &Job, stores: &[Store], index: usize, options: &Options) -> PhaseR
         load: load(plan, &rows(), window),
         metrics,
         errors: errors(stores, index),
+        telemetry,
     }
+}
+
+/// What the telemetry sources say of `window`.
+fn telemetry(logs: &[SourceLog], window: Option<Window>) -> Vec<Series> {
+    let Some(window) = window else { return Vec::new() };
+    let series = |(index, log): (usize, &SourceLog)| summarize(index, &log.source, &log.as_asked(), window);
+    logs.iter().enumerate().flat_map(series).collect()
 }
 
 /// What was asked of the schedule and what became of it.

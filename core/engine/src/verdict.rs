@@ -1,6 +1,7 @@
 //! The verdict: may these numbers be believed, and why not.
 
 use inferometer_abi::documents::{PhaseReport, Report, Verdict};
+use inferometer_metrics::telemetry::client_level;
 
 /// A send lag beyond this, at the 99th percentile, makes an open-loop run doubtful.
 const LAG_LIMIT_MS: f64 = 10.0;
@@ -10,11 +11,23 @@ const BUSY_LIMIT: f64 = 0.9;
 const ERROR_LIMIT: f64 = 0.01;
 /// A wait for the last answers longer than this share of the window weighs on the rates.
 const TAIL_LIMIT: f64 = 0.25;
+/// What of the client's machine makes its numbers doubtful: a level in percent, from where on, and in what words.
+const CLIENT_LIMITS: [(&str, f64, &str); 2] = [
+    ("process_thread_wait", 20.0, "a thread of the client was ready to run and had to wait for a processor"),
+    ("host_cpu_steal", 5.0, "the client's machine was kept from its processors by the one it is a guest of"),
+];
 
 /// Judges a report; `busy` is the share of the time the busiest worker was on a processor.
 pub(crate) fn verdict(report: &Report, busy: f64) -> Verdict {
     let phase = report.profiling().filter(|phase| phase.outcomes.ok > 0);
-    let mut reasons = phase.map_or_else(|| vec!["no request succeeded".to_owned()], |phase| doubts(phase, busy));
+    let mut reasons = phase.map_or_else(
+        || vec!["no request succeeded".to_owned()],
+        |phase| {
+            let mut doubts = doubts(phase, busy);
+            doubts.extend(doubts_of_client(report, phase));
+            doubts
+        },
+    );
     reasons.extend(report.incomplete_reason.clone());
     let state = match (phase, reasons.is_empty()) {
         (None, _) => "invalid",
@@ -62,10 +75,20 @@ fn doubts(phase: &PhaseReport, busy: f64) -> Vec<String> {
     doubts
 }
 
+/// What telemetry of the client's machine speaks against the numbers of a phase.
+fn doubts_of_client(report: &Report, phase: &PhaseReport) -> Vec<String> {
+    let level = |tag| client_level(&report.sources, &phase.telemetry, tag).and_then(|stats| stats.avg);
+    let over = CLIENT_LIMITS.iter().filter_map(|(tag, limit, words)| {
+        let share = level(tag).filter(|share| share > limit)?;
+        Some(format!("{words} {share:.0} % of the time"))
+    });
+    over.collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use inferometer_abi::documents::Outcomes;
+    use inferometer_abi::documents::{Outcomes, Series, Stats, Subject, TelemetryMetric, TelemetrySource};
 
     fn report(change: impl FnOnce(&mut PhaseReport)) -> Report {
         let mut phase = PhaseReport {
@@ -98,6 +121,23 @@ mod tests {
             |phase: &mut PhaseReport| (phase.load.asked_rate, phase.load.lag_p99_ms) = (Some(1.0), Some(4_998.0));
         assert_eq!(verdict(&report(late), 0.1).reasons, ["requests were sent up to 5.0 s behind schedule (p99)"]);
         assert_eq!(verdict(&report(|_| {}), 0.95).state, "degraded");
+    }
+
+    #[test]
+    fn a_client_that_waits_for_a_processor_is_doubted() {
+        let with = |share: f64| {
+            let mut report = report(|_| {});
+            let metric = TelemetryMetric { name: "process_thread_wait".to_owned(), ..TelemetryMetric::default() };
+            let source =
+                TelemetrySource { subject: Subject::Client, metrics: vec![metric], ..TelemetrySource::default() };
+            report.sources.push(source);
+            let gauge = Some(Stats { avg: Some(share), ..Stats::default() });
+            report.phases[0].telemetry.push(Series { gauge, ..Series::default() });
+            verdict(&report, 0.1)
+        };
+        assert_eq!(with(5.0).state, "valid");
+        assert_eq!(with(60.0).state, "degraded");
+        assert!(with(60.0).reasons[0].ends_with("60 % of the time"));
     }
 
     #[test]

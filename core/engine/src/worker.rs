@@ -5,6 +5,7 @@ use crate::{
     job::{Course, Job, Phase},
     reading::Buffers,
     store::Store,
+    telemetry::Telemetry,
 };
 use inferometer_abi::{
     api::TimingStrategy,
@@ -25,8 +26,13 @@ use std::{
 };
 use tokio::{runtime::Runtime, sync::Notify, task::LocalSet};
 
-/// Arrivals launched in a row before answers are looked at.
-const LAUNCHES_BETWEEN_READS: u32 = 32;
+/// Steps of the schedule taken in a row before answers are looked at.
+const STEPS_BETWEEN_READS: u32 = 32;
+/// A wait that is shorter than this gets nowhere, in nanoseconds; and so many in a row with nothing under way never will.
+const NO_WAIT_NS: u64 = 10_000;
+const NO_WAITS_IN_A_ROW: u32 = 1_000_000;
+/// A wait of more than this is one without end, in nanoseconds: some thirty years.
+const FOR_EVER_NS: u64 = 1_000_000_000_000_000_000;
 
 /// What a worker brings home.
 #[derive(Debug, Default)]
@@ -68,6 +74,7 @@ pub(crate) struct Assignment {
     pub(crate) streaming: bool,
     pub(crate) pooled: bool,
     pub(crate) gate: Arc<Gate>,
+    pub(crate) telemetry: Arc<Telemetry>,
 }
 
 /// Where workers meet: before the first phase, which begins only if all of them could be set up, and between phases.
@@ -84,7 +91,7 @@ impl Gate {
 
 /// Runs all phases of one worker.
 pub(crate) fn run(assignment: Assignment) -> io::Result<Found> {
-    let Assignment { job, shard, strategies, streaming, pooled, gate } = assignment;
+    let Assignment { job, shard, strategies, streaming, pooled, gate, telemetry } = assignment;
     let tools = tools();
     gate.closed.fetch_or(tools.is_err(), SeqCst);
     gate.barrier.wait();
@@ -99,6 +106,10 @@ pub(crate) fn run(assignment: Assignment) -> io::Result<Found> {
     for (index, strategy) in strategies.into_iter().enumerate() {
         let phase = &job.phases[index];
         if gate.barrier.wait().is_leader() {
+            if index > 0 {
+                // Counters are to be told apart by phase.
+                telemetry.ring();
+            }
             job.control.counters.begin_phase(index as u32 + 1);
             phase.begin(job.clock.now(), index.checked_sub(1).map(|before| &job.phases[before]));
         }
@@ -157,17 +168,27 @@ fn tools() -> io::Result<(Runtime, Timers, impl Future<Output = ()>)> {
 async fn drive(worker: &Rc<Worker>, phase: &Phase) {
     let clock = &worker.job.clock;
     let mut stop = worker.job.control.stopped();
-    let mut launched = 0_u32;
+    let (mut steps, mut no_waits) = (0_u32, 0_u32);
     while !*stop.borrow() {
+        steps = steps.wrapping_add(1);
+        if steps.is_multiple_of(STEPS_BETWEEN_READS) {
+            // Neither a burst nor waits that are over at once may keep the answers waiting.
+            tokio::task::yield_now().await;
+        }
         let until = match worker.next() {
             Action::Launch(arrival) => {
+                no_waits = 0;
                 worker.launch(arrival);
-                launched += 1;
-                if launched.is_multiple_of(LAUNCHES_BETWEEN_READS) {
-                    // A burst must not keep the answers waiting.
-                    tokio::task::yield_now().await;
-                }
                 continue;
+            }
+            Action::Until(at) if worker.live.get() == 0 => {
+                let wait = at.saturating_sub(clock.now().saturating_sub(phase.start_ns()));
+                no_waits = if wait < NO_WAIT_NS { no_waits + 1 } else { 0 };
+                if wait > FOR_EVER_NS || no_waits == NO_WAITS_IN_A_ROW {
+                    worker.gets_nowhere(wait > FOR_EVER_NS);
+                    break;
+                }
+                at
             }
             Action::Until(at) => at,
             Action::Park => u64::MAX,
@@ -200,9 +221,25 @@ impl Worker {
     fn next(&self) -> Action {
         let now = self.job.clock.now().saturating_sub(self.phase().start_ns());
         self.pump.borrow_mut().poll(now).unwrap_or_else(|error| {
-            self.error.replace(Some(error));
+            self.schedule_failed("next", &error);
             Action::End
         })
+    }
+
+    /// Keeps the strategy's error, with the call it came in; of several the first, which is the cause.
+    fn schedule_failed(&self, call: &str, error: &Error) {
+        let text = format!("{call} of '{}': {}", self.phase().plan.strategy, error.message);
+        self.error.borrow_mut().get_or_insert_with(|| Error::new(error.kind, text));
+    }
+
+    /// The strategy waits, and will for all time to come.
+    fn gets_nowhere(&self, for_ever: bool) {
+        let why = if for_ever {
+            "it waits for ever, and nothing is under way"
+        } else {
+            "it waits again and again for no time at all, and nothing is under way"
+        };
+        self.schedule_failed("next", &Error::new(ErrorKind::OTHER, why));
     }
 
     fn phase(&self) -> &Phase {
@@ -249,7 +286,7 @@ impl Worker {
     /// Tells the schedule that a request ended.
     pub(crate) fn tell(&self, flow: &Flow, follows: bool) {
         if let Err(error) = self.pump.borrow_mut().ended(flow, follows) {
-            self.error.replace(Some(error));
+            self.schedule_failed("on_flow", &error);
         }
     }
 

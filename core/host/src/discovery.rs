@@ -71,6 +71,12 @@ impl Discovery {
         }
     }
 
+    /// The user's own folder of libraries, which need not be there; none where no home folder is known.
+    #[must_use]
+    pub fn users_folder(&self) -> Option<PathBuf> {
+        self.data_home.as_ref().map(|home| home.join(IN_DATA_HOME))
+    }
+
     /// All files that may be plugin libraries, those of earlier places first, each once.
     pub(crate) fn find(&self, skipped: &mut Vec<Skipped>) -> Result<Vec<Found>, HostError> {
         let mut search =
@@ -83,7 +89,7 @@ impl Discovery {
         for path in listed.chain(self.config.iter().cloned()) {
             search.listed(path, skipped);
         }
-        let usual = self.data_home.iter().map(|home| home.join(IN_DATA_HOME)).chain(self.beside.clone());
+        let usual = self.users_folder().into_iter().chain(self.beside.clone());
         for path in usual {
             search.usual(path, skipped);
         }
@@ -293,6 +299,7 @@ mod tests {
             Some(Path::new("/usr/bin/inferometer")),
         );
         assert_eq!(discovery.data_home.as_deref(), Some(Path::new("/data")));
+        assert_eq!(discovery.users_folder().as_deref(), Some(Path::new("/data/inferometer/plugins")));
         assert_eq!(discovery.beside.as_deref(), Some(Path::new("/usr/bin/plugins")));
         assert_eq!(discovery.env.as_deref(), Some("/p:/q".as_ref()));
 

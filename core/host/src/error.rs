@@ -1,5 +1,6 @@
 //! What can go wrong between a name and a component, in words for the user.
 
+use crate::lock::Differences;
 use inferometer_abi::{documents::Kind, types::Error};
 use std::{
     fmt::{self, Display, Formatter},
@@ -88,6 +89,9 @@ pub enum HostError {
         /// The library.
         path: PathBuf,
     },
+    /// The libraries are not those of a lock file.
+    #[error("the plugins are not the locked ones:{0}")]
+    NotLocked(Differences),
     /// The system's loader refused a library.
     #[error("{}: the system could not load it: {reason}; install what it needs or build it on this system", path.display())]
     Open {

@@ -6,7 +6,9 @@
 
 mod discovery;
 mod error;
+mod library;
 mod loader;
+mod lock;
 mod log;
 mod manifest;
 mod names;
@@ -15,5 +17,7 @@ mod trust;
 
 pub use discovery::Discovery;
 pub use error::{HostError, Refusal, Skipped};
+pub use library::LibraryFile;
+pub use lock::{Difference, Differences, Lock, LockedComponent, LockedLibrary};
 pub use log::{Level, LogLine, drain_log, set_log};
 pub use registry::{Entry, Made, Origin, Registry};

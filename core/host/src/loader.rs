@@ -5,7 +5,7 @@
 
 use crate::{
     error::HostError,
-    log,
+    library, log,
     manifest::{self, Declared},
 };
 use inferometer_abi::{
@@ -18,8 +18,7 @@ use inferometer_abi::{
     },
 };
 use libloading::os::unix::{Library as Handle, RTLD_LOCAL, RTLD_NOW};
-use sha2::{Digest, Sha256};
-use std::{error::Error as _, fmt::Write as _, fs, mem::ManuallyDrop, path::Path, sync::LazyLock};
+use std::{error::Error as _, fs, mem::ManuallyDrop, path::Path, sync::LazyLock};
 
 /// What every library is lent.
 static HOST: LazyLock<HostApi_Ref> = LazyLock::new(|| HostApi_Ref::lend(log::receive));
@@ -33,9 +32,10 @@ pub(crate) struct Library {
 }
 
 impl Library {
-    /// Opens the library at `path`, which was found to declare `declared`.
-    pub(crate) fn open(path: &Path, declared: &[Declared]) -> Result<Self, HostError> {
-        let sha256 = check_again(path, declared)?;
+    /// Opens the library at `path`, which was found to declare `declared`, and to have the checksum `sha256` if that was
+    /// looked at.
+    pub(crate) fn open(path: &Path, declared: &[Declared], sha256: Option<&str>) -> Result<Self, HostError> {
+        let sha256 = check_again(path, declared, sha256)?;
         // SAFETY: its initialisers run here. The file is whole, made for this machine, carries a plugin's manifest, and
         // comes from a place and an owner that the user trusts; the path is absolute, so no other file can be meant.
         let handle = unsafe { Handle::open(Some(path), RTLD_NOW | RTLD_LOCAL) };
@@ -69,17 +69,17 @@ fn not_loaded(path: &Path, error: &libloading::Error) -> HostError {
 }
 
 /// Makes sure that the file still is what was found, and takes its checksum.
-fn check_again(path: &Path, declared: &[Declared]) -> Result<String, HostError> {
+fn check_again(path: &Path, declared: &[Declared], sha256: Option<&str>) -> Result<String, HostError> {
     let changed = || HostError::Changed { path: path.to_owned() };
     let bytes = fs::read(path).map_err(|_| changed())?;
     if manifest::of_data(&*bytes).map_err(|_| changed())? != declared {
         return Err(changed());
     }
-    let mut text = String::new();
-    for byte in Sha256::digest(&bytes) {
-        write!(text, "{byte:02x}").expect("a string takes all that is written to it");
+    let found = library::sha256(&bytes);
+    if sha256.is_some_and(|known| known != found) {
+        return Err(changed());
     }
-    Ok(text)
+    Ok(found)
 }
 
 /// Makes sure that the library registers what its manifest declares.

@@ -31,6 +31,8 @@ pub(crate) struct Declared {
     pub(crate) priority: i32,
     pub(crate) package: String,
     pub(crate) version: String,
+    /// Version of the interface it was built for, major and minor.
+    pub(crate) interface: String,
 }
 
 /// What every version of the manifest says in each line.
@@ -169,7 +171,7 @@ fn parse(section: &[u8]) -> Result<Vec<Declared>, Refusal> {
             return Err(bad(format!("it declares the {kind} '{}' twice", line.name)));
         }
         let Line { name, summary, priority, package, version, .. } = line;
-        declared.push(Declared { kind, name, summary, priority, package, version });
+        declared.push(Declared { kind, name, summary, priority, package, version, interface });
     }
     if declared.is_empty() {
         return Err(Refusal::NoManifest);
@@ -210,6 +212,7 @@ mod tests {
             priority: -5,
             package: "acme".into(),
             version: "2.1.0".into(),
+            interface: "1.0".into(),
         };
         assert_eq!(declared[0], chat);
         assert_eq!(declared[1].kind, Kind::Timing);

@@ -3,11 +3,14 @@
 use crate::{
     discovery::{Discovery, Found},
     error::{HostError, Refusal, Skipped},
+    library::LibraryFile,
     loader::Library,
+    lock::{Lock, LockedLibrary},
     manifest::{self, Declared},
     names, trust,
 };
 use inferometer_abi::{
+    INTERFACE_VERSION,
     api::{DatasetLoader, Endpoint, Exporter, TelemetryCollector, TimingStrategy},
     documents::{Component, Kind},
     registration::{Factory, Registration, registrations},
@@ -60,6 +63,8 @@ pub struct Entry {
     pub version: String,
     /// The package it comes from.
     pub package: String,
+    /// Version of the plugin interface it was built for, major and minor.
+    pub interface: String,
 }
 
 impl Entry {
@@ -127,6 +132,8 @@ enum Source {
 struct Slot {
     path: PathBuf,
     declared: Vec<Declared>,
+    /// The checksum of its file, where that was looked at: no other file is opened then.
+    sha256: Option<String>,
     opened: Mutex<Option<Library>>,
 }
 
@@ -136,7 +143,7 @@ impl Slot {
         if let Some(library) = &*opened {
             return Ok(library.clone());
         }
-        let library = Library::open(&self.path, &self.declared)?;
+        let library = Library::open(&self.path, &self.declared, self.sha256.as_deref())?;
         Ok(opened.insert(library).clone())
     }
 }
@@ -154,6 +161,7 @@ impl Registry {
                 origin: Origin::BuiltIn,
                 version: env!("CARGO_PKG_VERSION").to_owned(),
                 package: PROGRAM.to_owned(),
+                interface: INTERFACE_VERSION.to_owned(),
             },
             source: Source::BuiltIn(registration),
         };
@@ -189,6 +197,56 @@ impl Registry {
         registry.skipped = skipped;
         registry.sort();
         Ok(registry)
+    }
+
+    /// The components of one library and nothing else. Nothing is opened, and later only if the file is still the same.
+    #[must_use]
+    pub fn of(library: &LibraryFile) -> Self {
+        let LibraryFile { path, sha256, .. } = library;
+        let mut registry =
+            Self { items: Vec::new(), libraries: Vec::new(), skipped: Vec::new(), prefer: BTreeMap::new() };
+        let found = Found { path: path.clone(), named: true, place: 0 };
+        registry.add(found, library.declared.clone(), &mut BTreeMap::new());
+        registry.libraries[0].sha256 = Some(sha256.clone());
+        registry.sort();
+        registry
+    }
+
+    /// Opens every library that is not open yet.
+    ///
+    /// # Errors
+    /// When one cannot be used.
+    pub fn open(&self) -> Result<(), HostError> {
+        self.libraries.iter().try_for_each(|slot| slot.open().map(drop))
+    }
+
+    /// The libraries that were found, in order of precedence, as a lock file has them. They are read, not opened.
+    ///
+    /// # Errors
+    /// [`HostError::Changed`] when one is no longer what was found.
+    pub fn libraries(&self) -> Result<Vec<LockedLibrary>, HostError> {
+        let read = |slot: &Slot| match LibraryFile::read(&slot.path) {
+            Ok(file) if file.declared == slot.declared => Ok(LockedLibrary::of(&file)),
+            _ => Err(HostError::Changed { path: slot.path.clone() }),
+        };
+        self.libraries.iter().map(read).collect()
+    }
+
+    /// Makes sure that the libraries that were found are those of `lock`, all of them and byte for byte, now and when
+    /// they are opened. Nothing is opened here.
+    ///
+    /// # Errors
+    /// [`HostError::NotLocked`] says what differs, [`HostError::Changed`] that a library changed meanwhile.
+    pub fn hold_to(&mut self, lock: &Lock) -> Result<(), HostError> {
+        let found = self.libraries()?;
+        let skipped: Vec<(&Path, String)> =
+            self.skipped.iter().map(|file| (file.path.as_path(), file.reason.to_string())).collect();
+        let paths: Vec<&Path> = self.libraries.iter().map(|slot| slot.path.as_path()).collect();
+        lock.compare(&paths.into_iter().zip(&found).collect::<Vec<_>>(), &skipped).map_err(HostError::NotLocked)?;
+        for (slot, library) in self.libraries.iter_mut().zip(found) {
+            slot.sha256 = Some(library.sha256);
+        }
+        Ok(())
     }
 
     /// Chooses among components of one name: `chat = "acme"` makes `chat` mean `acme:chat`, whatever the priorities.
@@ -267,20 +325,9 @@ impl Registry {
                 }
                 _ => taken.insert(key, (place, path.clone())),
             };
-            self.items.push(Item {
-                entry: Entry {
-                    kind: component.kind,
-                    name: component.name.clone(),
-                    summary: component.summary.clone(),
-                    priority: component.priority,
-                    origin: Origin::Library(path.clone()),
-                    version: component.version.clone(),
-                    package: component.package.clone(),
-                },
-                source: Source::Library(self.libraries.len()),
-            });
+            self.items.push(Item { entry: entry(component, &path), source: Source::Library(self.libraries.len()) });
         }
-        self.libraries.push(Slot { path: path.clone(), declared, opened: Mutex::new(None) });
+        self.libraries.push(Slot { path: path.clone(), declared, sha256: None, opened: Mutex::new(None) });
         hidden.map(|(names, by)| Skipped { path, reason: Refusal::Hidden { names, by } })
     }
 
@@ -376,6 +423,12 @@ impl Registry {
 
 /// Components by kind, name and package: the place and the library they were taken from.
 type Taken = BTreeMap<(Kind, String, String), (usize, PathBuf)>;
+
+/// A component that the library at `path` declares.
+pub(crate) fn entry(component: &Declared, path: &Path) -> Entry {
+    let Declared { kind, name, summary, priority, package, version, interface } = component.clone();
+    Entry { kind, name, summary, priority, origin: Origin::Library(path.to_owned()), version, package, interface }
+}
 
 fn examine(path: &Path, allow_unsafe: bool) -> Result<Vec<Declared>, Refusal> {
     trust::file(path, allow_unsafe)?;

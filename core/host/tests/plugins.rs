@@ -251,28 +251,28 @@ fn a_library_under_development_stands_in_for_the_installed_one() {
 
 #[test]
 fn the_example_endpoint_encodes_and_decodes_across_the_boundary() {
-    let library = build(&["--package", "inferometer-example-echo-endpoint", "--lib"]);
+    let library = build(&["--package", "inferometer-example-endpoint", "--lib"]);
     let dir = tempfile::tempdir().expect("a folder");
-    fs::copy(library, dir.path().join("libecho.so")).expect("it was built");
+    fs::copy(library, dir.path().join("libvendor.so")).expect("it was built");
     let discovery = Discovery { env: Some(dir.path().into()), ..Discovery::default() };
     let registry = Registry::discover(&discovery).expect("nothing is explicit");
-    assert_eq!(registry.names(Kind::Endpoint), ["example-echo"]);
-    let echo = registry.endpoint("echo:example_echo", r#"{"prefix":"Say: "}"#).expect("it is there").component;
-    let info = echo.info();
+    assert_eq!(registry.names(Kind::Endpoint), ["example-endpoint"]);
+    let example = registry.endpoint("vendor:example_endpoint", r#"{"prefix":"Say: "}"#).expect("it is there").component;
+    let info = example.info();
     assert!(info.path == "/v1/completions" && info.streams && info.ends_explicitly, "{info:?}");
 
     let parts = [Part::text("hello")];
     let messages = [Message { role: "user".into(), parts: parts.as_slice().into(), extra_json: RStr::empty() }];
     let request = Request { max_tokens: 4, flags: request_flags::STREAM, ..Request::new("m", &messages) };
     let mut out = Outgoing::default();
-    echo.encode(&request, &mut out).expect("it can be encoded");
+    example.encode(&request, &mut out).expect("it can be encoded");
     let body: serde_json::Value = serde_json::from_slice(&out.body).expect("it is JSON");
     assert_eq!(body, serde_json::json!({"prompt": "Say: hello", "model": "m", "stream": true, "max_tokens": 4}));
 
     let (mut delta, mut scratch) = (Delta::EMPTY, RVec::new());
     let mut read = |data: &str| {
         (delta, scratch) = (Delta::EMPTY, RVec::new());
-        echo.on_event(&Event::new(data.as_bytes()), &mut delta, &mut scratch)?;
+        example.on_event(&Event::new(data.as_bytes()), &mut delta, &mut scratch)?;
         let text = delta.text.of(&scratch).expect("the span is within").to_vec();
         Ok((String::from_utf8(text).expect("it is text"), delta.flags & !delta_flags::SCRATCH))
     };
@@ -288,11 +288,11 @@ fn the_example_endpoint_encodes_and_decodes_across_the_boundary() {
         body: body.as_bytes().into(),
     };
     let mut reply = Reply::default();
-    echo.on_body(&answer(r#"{"choices":[{"text":"whole"}]}"#), &mut reply).expect("it can be read");
+    example.on_body(&answer(r#"{"choices":[{"text":"whole"}]}"#), &mut reply).expect("it can be read");
     assert_eq!(reply.deltas[0].text.of(&reply.scratch), Some(&b"whole"[..]));
-    let refused = echo.on_body(&answer("oops"), &mut Reply::default()).expect_err("it is no JSON");
+    let refused = example.on_body(&answer("oops"), &mut Reply::default()).expect_err("it is no JSON");
     assert_eq!(refused.kind, ErrorKind::MALFORMED);
 
-    let text = error(registry.endpoint("example-echo", r#"{"prefex":"Say: "}"#)).to_string();
+    let text = error(registry.endpoint("example-endpoint", r#"{"prefex":"Say: "}"#)).to_string();
     assert!(text.contains("it has no option 'prefex', did you mean 'prefix'?"), "{text}");
 }

@@ -1,6 +1,6 @@
 //! What the numbers mean: the definitions of all metrics, and their statistics over a phase.
 //!
-//! This crate is pure: rows go in, figures come out. It reads no clock, does no I/O and formats nothing. Tags, units and
+//! This crate is pure: rows and readings go in, figures come out. It reads no clock, does no I/O and formats nothing. Tags, units and
 //! formulas are those of AIPerf; where one of its formulas is wrong, the definition here says what is done instead.
 //!
 //! - [`catalogue`] and [`values`] are the metrics of single requests: what they are called, and what they are for one row.
@@ -8,6 +8,7 @@
 //!   [`PhaseMetrics`]. Neither the order of the rows nor how they were divided changes a single bit of the result.
 //! - [`stats::of`] are the statistics of any values.
 //! - [`Slos`] are service-level objectives, for goodput.
+//! - [`telemetry`] says what readings of hardware and servers mean for a phase.
 //!
 //! Three rules hold throughout. What was not measured is absent, never zero. Failed and cancelled requests never enter
 //! the statistics of successes. All rates divide by one [`Window`], which is also what `benchmark_duration` reports.
@@ -20,6 +21,7 @@ mod slo;
 pub mod stats;
 mod summary;
 mod sweep;
+pub mod telemetry;
 #[cfg(test)]
 mod testing;
 mod totals;

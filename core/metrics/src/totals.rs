@@ -135,7 +135,14 @@ fn lower(tag: &str, header: &str, unit: &str, value: Option<f64>) -> Option<Metr
     figure(tag, header, unit, false, value)
 }
 
-fn figure(tag: &str, header: &str, unit: &str, larger_is_better: bool, value: Option<f64>) -> Option<MetricResult> {
+/// A metric that is one number, if it was measured.
+pub(crate) fn figure(
+    tag: &str,
+    header: &str,
+    unit: &str,
+    larger_is_better: bool,
+    value: Option<f64>,
+) -> Option<MetricResult> {
     let info =
         || MetricInfo { tag: tag.to_owned(), header: header.to_owned(), unit: unit.to_owned(), larger_is_better };
     value.map(|value| MetricResult { info: info(), stats: Stats { avg: Some(value), ..Stats::default() } })

@@ -101,6 +101,18 @@ pub struct MockConfig {
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub max_requests_per_connection: u64,
 
+    /// Made-up GPUs, shown on /dcgm/metrics as NVIDIA's dcgm-exporter would show them; without any, that page is a 404
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub gpus: usize,
+
+    /// Power that each of them draws at any time, in watts
+    #[arg(long, value_name = "W", default_value_t = 100.0)]
+    pub gpu_idle_watts: f64,
+
+    /// Power that each of them draws on top of that while at least one request is being answered, in watts
+    #[arg(long, value_name = "W", default_value_t = 200.0)]
+    pub gpu_busy_watts: f64,
+
     /// Faults and jitter are drawn from this seed and the request's ordinal, so that a run can be repeated
     #[arg(long, value_name = "SEED", default_value_t = 0)]
     pub seed: u64,
@@ -128,6 +140,10 @@ impl Default for MockConfig {
 const MAX_MS: f64 = 86_400_000.0;
 /// Beyond this the lognormal's mean lies outside any sample one could take.
 const MAX_JITTER: f64 = 3.0;
+/// More than any accelerator takes.
+const MAX_WATTS: f64 = 10_000.0;
+/// As many as the bus numbers that tell them apart.
+const MAX_GPUS: usize = 256;
 /// The longest answer, whether asked for or configured, in tokens.
 pub(crate) const MAX_OUTPUT_TOKENS: usize = 1 << 20;
 
@@ -144,6 +160,10 @@ impl MockConfig {
             within(option, ms, MAX_MS, wanted)?;
         }
         within("--jitter", self.jitter, MAX_JITTER, "a sigma from 0 to 3")?;
+
+        for (option, watts) in [("--gpu-idle-watts", self.gpu_idle_watts), ("--gpu-busy-watts", self.gpu_busy_watts)] {
+            within(option, watts, MAX_WATTS, "watts from 0 to 10000")?;
+        }
 
         let outcomes = [
             ("--error-rate", self.error_rate),
@@ -170,11 +190,17 @@ impl MockConfig {
                 return Err(refuse(option, &count, format!("a count from 1 to {most}")));
             }
         }
+        if self.gpus > MAX_GPUS {
+            return Err(refuse("--gpus", &self.gpus, format!("a count from 0 to {MAX_GPUS}")));
+        }
         if !(400..=599).contains(&self.error_status) {
             return Err(refuse("--error-status", &self.error_status, "a status from 400 to 599".into()));
         }
         if self.models.is_empty() || self.models.iter().any(String::is_empty) {
             return Err(refuse("--model", &"", "at least one name, and no empty one".into()));
+        }
+        if let Some(twice) = (1..self.models.len()).find(|&i| self.models[..i].contains(&self.models[i])) {
+            return Err(refuse("--model", &self.models[twice], "each name once".into()));
         }
         Ok(())
     }
@@ -216,6 +242,9 @@ mod tests {
         assert!(refused(|c| c.osl = usize::MAX).contains("--osl"));
         assert!(refused(|c| c.error_status = 200).contains("--error-status"));
         assert!(refused(|c| c.models.clear()).contains("--model"));
+        assert!(refused(|c| c.models.push("mock".into())).contains("--model mock"));
+        assert!(refused(|c| c.gpus = 257).contains("--gpus 257"));
+        assert!(refused(|c| c.gpu_busy_watts = f64::INFINITY).contains("--gpu-busy-watts"));
     }
 
     #[test]

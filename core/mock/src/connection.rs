@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 use crate::embeddings;
 use crate::exchange::{After, Exchange};
 use crate::http::{Head, JSON, METRICS, ReadError, Reader, Request};
-use crate::openai::{self, Api, Ask, Refusal, Usage};
+use crate::openai::{self, Api, Ask, Refusal};
 use crate::outlet::{BATCH, Outlet};
 use crate::server::{Shared, Thread, Voice};
 use crate::sse::Script;
@@ -24,12 +24,11 @@ pub(crate) async fn serve(mut stream: TcpStream, thread: Rc<Thread>) {
     while begins(&mut reader, &mut stream, &thread).await {
         let after = match reader.request(&mut stream).await {
             Ok(request) => {
-                let received = Instant::now();
                 if let Some(page) = page(&request, &thread.shared) {
                     page.write(&mut stream, &mut out, &request).await
                 } else {
                     let outlet = Outlet::new(&mut stream, &thread.timers, &mut out, config.split);
-                    let exchange = Exchange::begin(&thread, &request, received);
+                    let exchange = Exchange::begin(&thread, &request);
                     answer(exchange, &request, reader.body(), outlet, &thread.shared).await
                 }
             }
@@ -91,30 +90,49 @@ fn page(request: &Request, shared: &Shared) -> Option<Page> {
     }
     let (content_type, body) = match request.path.as_str() {
         "/health" => (JSON, b"{\"status\":\"ok\"}".to_vec()),
-        "/metrics" => (METRICS, shared.metrics.render().into_bytes()),
+        "/metrics" => (METRICS, shared.telemetry.render()),
+        "/dcgm/metrics" => match &shared.gpus {
+            Some(gpus) => (METRICS, gpus.render()),
+            // Whoever looks for GPUs where there are none is no load either.
+            None => {
+                let refusal = Refusal::new(404, "this server has no GPUs: start it with --gpus to make some up");
+                return Some(Page { status: 404, content_type: JSON, body: refusal.body() });
+            }
+        },
         "/v1/models" if authorize(request, shared).is_ok() => (JSON, openai::models(&shared.config.models)),
         _ => return None,
     };
     Some(Page { status: 200, content_type, body })
 }
 
-/// What a request that can be served gets.
-enum Work<'a> {
+/// What a request that can be served gets, and from whom.
+struct Work<'a> {
+    voice: &'a Voice,
+    prompt_tokens: u64,
+    answer: Answer<'a>,
+}
+
+enum Answer<'a> {
     Stream(&'a Script, Ask),
-    Plain(Vec<u8>, Usage),
+    /// A body, the output tokens in it, and why they ended.
+    Plain(Vec<u8>, usize, &'static str),
 }
 
 async fn answer(
-    exchange: Exchange,
+    mut exchange: Exchange,
     request: &Request,
     body: &[u8],
     outlet: Outlet<'_>,
     shared: &Shared,
 ) -> io::Result<After> {
-    match work(&exchange, request, body, shared) {
-        Ok(Work::Stream(script, ask)) => exchange.stream(script, &ask, request, outlet).await,
-        Ok(Work::Plain(body, usage)) => exchange.plain(body, usage, request, outlet).await,
-        Err(refusal) => exchange.refuse(&refusal, request, outlet).await,
+    let work = match work(&exchange, request, body, shared) {
+        Ok(work) => work,
+        Err(refusal) => return exchange.refuse(&refusal, request, outlet).await,
+    };
+    exchange.admit(work.voice, work.prompt_tokens);
+    match work.answer {
+        Answer::Stream(script, ask) => exchange.stream(script, &ask, request, outlet).await,
+        Answer::Plain(body, tokens, finish) => exchange.plain(body, tokens, finish, request, outlet).await,
     }
 }
 
@@ -139,16 +157,20 @@ fn work<'a>(exchange: &Exchange, request: &Request, body: &[u8], shared: &'a Sha
     let with_usage = !shared.config.ignore_usage;
     let Some(api) = api else {
         let ask = embeddings::Ask::parse(body, &shared.counter)?;
-        let usage = Usage { prompt: ask.prompt_tokens, completion: 0 };
-        return Ok(Work::Plain(ask.answer(&voice(&ask.model, shared)?.json, with_usage), usage));
+        let voice = voice(&ask.model, shared)?;
+        let answer = Answer::Plain(ask.answer(&voice.json, with_usage), 0, "stop");
+        return Ok(Work { voice, prompt_tokens: ask.prompt_tokens, answer });
     };
     let ask = Ask::parse(api, body, shared.config.osl, &shared.counter)?;
     let voice = voice(&ask.model, shared)?;
-    if ask.stream {
-        return Ok(Work::Stream(voice.script(api), ask));
-    }
-    let body = openai::plain(api, &ask, exchange.id(), &voice.json, with_usage);
-    Ok(Work::Plain(body, ask.usage()))
+    let prompt_tokens = ask.prompt_tokens;
+    let answer = if ask.stream {
+        Answer::Stream(voice.script(api), ask)
+    } else {
+        let body = openai::plain(api, &ask, exchange.id(), &voice.json, with_usage);
+        Answer::Plain(body, ask.tokens, ask.finish)
+    };
+    Ok(Work { voice, prompt_tokens, answer })
 }
 
 fn authorize(request: &Request, shared: &Shared) -> Result<(), Refusal> {

@@ -7,10 +7,11 @@ use std::time::{Duration, Instant};
 
 use crate::faults::{Fate, Fault};
 use crate::http::{Head, JSON, Request, SSE};
-use crate::openai::{Ask, Refusal, Usage};
+use crate::openai::{Ask, Refusal};
 use crate::outlet::{BATCH, Outlet};
-use crate::server::Thread;
+use crate::server::{Thread, Voice};
 use crate::sse::{self, END, Id, Script};
+use crate::telemetry::{Gpus, Spans};
 use crate::truth::{Outcome, Record};
 
 /// What becomes of the connection after an answer.
@@ -27,7 +28,10 @@ pub(crate) struct Exchange {
     /// The client asked for the connection to be closed.
     close: bool,
     fate: Fate,
-    prompt_tokens: u64,
+    /// The place of the model that answers, once there is one.
+    model: Option<usize>,
+    /// When the first content was handed to the kernel.
+    first: Option<Instant>,
     /// Aborted until something else is known.
     record: Record,
 }
@@ -35,8 +39,12 @@ pub(crate) struct Exchange {
 impl Drop for Exchange {
     fn drop(&mut self) {
         let shared = &self.thread.shared;
-        shared.metrics.end(&self.record, self.prompt_tokens);
+        let ended = shared.gpus.as_ref().map_or_else(Instant::now, Gpus::end);
+        let since_received = |at: Instant| at.saturating_duration_since(self.received);
+        let spans = Spans { first: self.first.map(since_received), end: since_received(ended) };
+        shared.telemetry.end(&self.record, self.model, &spans);
         if let Some(log) = &self.thread.truth {
+            self.record.ended_ns = shared.clock.ns(ended);
             // A log that can no longer be written says so when the server is stopped.
             let _ = log.send(std::mem::take(&mut self.record));
         }
@@ -44,10 +52,11 @@ impl Drop for Exchange {
 }
 
 impl Exchange {
-    /// Begins the account of a request that was completely read at `received`.
-    pub(crate) fn begin(thread: &Rc<Thread>, request: &Request, received: Instant) -> Self {
+    /// Begins the account of a request that was completely read just now.
+    pub(crate) fn begin(thread: &Rc<Thread>, request: &Request) -> Self {
         let shared = &thread.shared;
-        shared.metrics.begin();
+        let received = shared.gpus.as_ref().map_or_else(Instant::now, Gpus::begin);
+        shared.telemetry.begin();
         let mut record = Record::default();
         if thread.truth.is_some() {
             record.x_request_id.clone_from(&request.request_id);
@@ -59,7 +68,8 @@ impl Exchange {
             received,
             close: request.close,
             fate: Fate::roll(&shared.config, shared.next_ordinal()),
-            prompt_tokens: 0,
+            model: None,
+            first: None,
             record,
         }
     }
@@ -67,6 +77,16 @@ impl Exchange {
     /// The random part of the answer's id.
     pub(crate) fn id(&self) -> u64 {
         self.fate.id
+    }
+
+    /// Lets this model answer the request.
+    pub(crate) fn admit(&mut self, voice: &Voice, prompt_tokens: u64) {
+        self.thread.shared.telemetry.admit(voice.index);
+        self.model = Some(voice.index);
+        self.record.prompt_tokens = prompt_tokens;
+        if self.thread.truth.is_some() {
+            self.record.model = Some(voice.name.clone());
+        }
     }
 
     /// The error that the dice want in place of an answer.
@@ -100,7 +120,6 @@ impl Exchange {
     ) -> io::Result<After> {
         let shared = Arc::clone(&self.thread.shared);
         let config = &shared.config;
-        self.prompt_tokens = ask.prompt_tokens;
         let id = Id::new(self.fate.id);
         let per_chunk = config.tokens_per_chunk;
         let chunks = ask.tokens.div_ceil(per_chunk);
@@ -161,23 +180,25 @@ impl Exchange {
             Some(Fault::Malformed) => Outcome::Malformed,
             _ => Outcome::Ok,
         };
-        self.cut(outcome, &mut outlet, &mut waiting).await
+        let after = self.cut(outcome, &mut outlet, &mut waiting).await?;
+        self.record.finish_reason = Some(ask.finish);
+        Ok(after)
     }
 
     /// Answers with one JSON body of `tokens` output tokens, when a stream of them would have ended.
     pub(crate) async fn plain(
         mut self,
         mut body: Vec<u8>,
-        usage: Usage,
+        tokens: usize,
+        finish: &'static str,
         request: &Request,
         mut outlet: Outlet<'_>,
     ) -> io::Result<After> {
         let shared = Arc::clone(&self.thread.shared);
         let config = &shared.config;
-        self.prompt_tokens = usage.prompt;
         let mut due = self.received + self.fate.duration(config.ttft_ms);
         if config.itl_ms > 0.0 {
-            for _ in 1..usage.completion {
+            for _ in 1..tokens {
                 due += self.fate.duration(config.itl_ms);
             }
         }
@@ -208,12 +229,13 @@ impl Exchange {
             return Ok(After::Close);
         }
         outlet.buf.extend_from_slice(&body);
-        waiting.add(usage.completion);
+        waiting.add(tokens);
         self.write(&mut outlet, &mut waiting).await?;
         self.record.outcome = match fault {
             Some(Fault::Malformed) => Outcome::Malformed,
             _ => Outcome::Ok,
         };
+        self.record.finish_reason = Some(finish);
         Ok(self.after())
     }
 
@@ -250,7 +272,11 @@ impl Exchange {
         let Unwritten { chunks, tokens } = std::mem::take(waiting);
         self.record.tokens += tokens;
         self.record.chunks += chunks;
-        if chunks > 0 && self.thread.truth.is_some() {
+        if chunks == 0 {
+            return Ok(());
+        }
+        self.first.get_or_insert(at);
+        if self.thread.truth.is_some() {
             let ns = self.thread.shared.clock.ns(at);
             self.record.first_ns.get_or_insert(ns);
             self.record.last_ns = Some(ns);

@@ -13,6 +13,11 @@
 //! # Ok::<(), inferometer_mock::MockError>(())
 //! ```
 //!
+//! Its pages for telemetry follow from the same truth: `/metrics` shows its own counters and a set of vLLM's under
+//! vLLM's names, `/dcgm/metrics` what NVIDIA's dcgm-exporter would show of GPUs that do not exist (`--gpus`). All of them
+//! draw their idle watts at any time and their busy watts on top while at least one request is being answered: between
+//! the `received_ns` and the `ended_ns` of any line of the truth log.
+//!
 //! It is no model: an answer is common English words of one token each. The tokens of a prompt are those of
 //! `o200k_base`, counted over all text of the request, its pieces joined by one blank, without a chat template: roles
 //! and the marks between messages, which a real server adds, are not counted. Bodies depend on the request and the seed only; even `created` is a constant.
@@ -23,12 +28,12 @@ mod embeddings;
 mod exchange;
 mod faults;
 mod http;
-mod metrics;
 mod openai;
 mod outlet;
 mod prompt;
 mod server;
 mod sse;
+mod telemetry;
 mod truth;
 mod words;
 

@@ -18,10 +18,10 @@ use tokio::task::{LocalSet, spawn_local};
 use crate::MockError;
 use crate::config::MockConfig;
 use crate::connection;
-use crate::metrics::Metrics;
 use crate::openai::Api;
 use crate::prompt::Counter;
 use crate::sse::Script;
+use crate::telemetry::{Gpus, Telemetry};
 use crate::truth::{Clock, Record, TruthLog};
 
 /// Connections that the kernel keeps for us until they are accepted: a load of thousands may start all at once, and
@@ -45,7 +45,8 @@ pub(crate) struct Shared {
     pub(crate) config: MockConfig,
     pub(crate) voices: Vec<Voice>,
     pub(crate) counter: Counter,
-    pub(crate) metrics: Metrics,
+    pub(crate) telemetry: Telemetry,
+    pub(crate) gpus: Option<Gpus>,
     pub(crate) clock: Clock,
     ordinal: AtomicU64,
 }
@@ -59,6 +60,8 @@ impl Shared {
 
 /// A model, with everything about its answers that can be rendered beforehand.
 pub(crate) struct Voice {
+    /// Its place in the configuration.
+    pub(crate) index: usize,
     pub(crate) name: String,
     /// The name as a JSON string.
     pub(crate) json: String,
@@ -67,9 +70,10 @@ pub(crate) struct Voice {
 }
 
 impl Voice {
-    fn new(name: &str, tokens_per_chunk: usize) -> Self {
+    fn new(index: usize, name: &str, tokens_per_chunk: usize) -> Self {
         let json = serde_json::Value::from(name).to_string();
         Self {
+            index,
             name: name.to_owned(),
             chat: Script::new(Api::Chat, &json, tokens_per_chunk),
             completions: Script::new(Api::Completions, &json, tokens_per_chunk),
@@ -113,9 +117,15 @@ impl MockServer {
         let count = config.threads;
         let (stop, stopped) = watch::channel(false);
         let shared = Arc::new(Shared {
-            voices: config.models.iter().map(|model| Voice::new(model, config.tokens_per_chunk)).collect(),
+            voices: config
+                .models
+                .iter()
+                .enumerate()
+                .map(|(index, model)| Voice::new(index, model, config.tokens_per_chunk))
+                .collect(),
             counter: Counter::new(config.count_words),
-            metrics: Metrics::default(),
+            telemetry: Telemetry::new(&config.models),
+            gpus: Gpus::new(&config),
             clock: Clock::new(),
             ordinal: AtomicU64::new(0),
             config,

@@ -48,12 +48,18 @@ pub(crate) struct Record {
     /// The request's `X-Request-ID`, if it had one.
     pub(crate) x_request_id: Option<String>,
     pub(crate) path: String,
+    /// The model that was to answer; absent when the request was refused.
+    pub(crate) model: Option<String>,
     /// When the request was completely read.
     pub(crate) received_ns: u64,
     /// When the first content was handed to the kernel: read just before the write.
     pub(crate) first_ns: Option<u64>,
     /// The same of the last content.
     pub(crate) last_ns: Option<u64>,
+    /// When the server was done with the request, however it ended.
+    pub(crate) ended_ns: u64,
+    /// Input tokens; 0 without a model.
+    pub(crate) prompt_tokens: u64,
     /// Output tokens handed to the kernel.
     pub(crate) tokens: usize,
     /// Content chunks handed to the kernel; a plain body is one.
@@ -61,6 +67,8 @@ pub(crate) struct Record {
     /// The HTTP status; absent when the client was gone before there was one.
     pub(crate) status: Option<u16>,
     pub(crate) outcome: Outcome,
+    /// Why the answer came to its own end: `length` or `stop`. Absent when something else ended it.
+    pub(crate) finish_reason: Option<&'static str>,
     /// When each content chunk was handed to the kernel; those of one write share a time.
     pub(crate) written_ns: Vec<u64>,
 }

@@ -178,6 +178,41 @@ pub struct RawConfig {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub workers: Option<Count>,
 
+    // ── Telemetry ───────────────────────────────────────────────────────────────────────────────────────────────────
+    /// GPUs to read: URLs of metric pages (DCGM's or AMD's exporter), `nvml` for this machine's driver, or a CSV file of
+    /// further DCGM fields [default: the pages of ports 9400 and 9401 of this machine, if there are any]
+    #[arg(long, num_args = 0.., default_missing_value = "dcgm", value_name = "SOURCE", help_heading = "Telemetry")]
+    #[serde(deserialize_with = "one_or_many", skip_serializing_if = "Vec::is_empty")]
+    pub gpu_telemetry: Vec<String>,
+    /// Read no GPU
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", help_heading = "Telemetry", conflicts_with = "gpu_telemetry")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub no_gpu_telemetry: Option<bool>,
+    /// Metric pages of the inference server to read besides `/metrics` of each --url
+    #[arg(long, num_args = 0.., default_missing_value = "url", value_name = "URL", help_heading = "Telemetry")]
+    #[serde(deserialize_with = "one_or_many", skip_serializing_if = "Vec::is_empty")]
+    pub server_metrics: Vec<String>,
+    /// Read no metric page of the inference server
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", help_heading = "Telemetry", conflicts_with = "server_metrics")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub no_server_metrics: Option<bool>,
+    /// Files the server's own metrics go to: `json`, `csv`, `jsonl` [default: json csv]
+    #[arg(long, num_args = 1.., value_delimiter = ',', value_name = "FORMAT", help_heading = "Telemetry")]
+    #[serde(deserialize_with = "one_or_many", skip_serializing_if = "Vec::is_empty")]
+    pub server_metrics_formats: Vec<String>,
+    /// Read nothing of the machine that makes the load
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", help_heading = "Telemetry")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub no_client_telemetry: Option<bool>,
+    /// Telemetry collectors to run besides; may be repeated
+    #[arg(long, value_name = "NAME", value_delimiter = ',', help_heading = "Telemetry")]
+    #[serde(deserialize_with = "one_or_many", skip_serializing_if = "Vec::is_empty")]
+    pub collector: Vec<String>,
+    /// Time between two readings of a source [default: 0.333]
+    #[arg(long, value_name = "SECONDS", help_heading = "Telemetry")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub telemetry_interval: Option<Seconds>,
+
     // ── Judgement ───────────────────────────────────────────────────────────────────────────────────────────────────
     /// Service level objectives, as `time_to_first_token:200 inter_token_latency:20` or `ttft:200 tpot:20`
     #[arg(long, value_name = "SLO", num_args = 1.., help_heading = "Judgement")]
@@ -224,6 +259,10 @@ pub struct RawConfig {
     #[arg(long, value_name = "NAME", value_delimiter = ',', help_heading = "Results")]
     #[serde(deserialize_with = "one_or_many", skip_serializing_if = "Vec::is_empty")]
     pub exporter: Vec<String>,
+    /// Give an exporter up that has made no progress for this long [default: 60]
+    #[arg(long, value_name = "SECONDS", help_heading = "Results")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub export_timeout: Option<Seconds>,
     /// What is shown while the load runs [default: simple on a terminal, else none]
     #[arg(long, value_name = "WHAT", help_heading = "Results")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -242,6 +281,14 @@ pub struct RawConfig {
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", help_heading = "Plugins")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub allow_unsafe_permissions: Option<bool>,
+    /// Load only the plugins of a lock file, byte for byte; `inferometer plugins lock` writes it
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", help_heading = "Plugins")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub locked: Option<bool>,
+    /// Lock file that plugins are held to, which needs no --locked then [default: inferometer-plugins.lock]
+    #[arg(long, value_name = "FILE", help_heading = "Plugins")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lock_file: Option<PathBuf>,
 }
 
 /// How several models are shared out among sessions.

@@ -12,6 +12,7 @@ pub mod plan;
 pub mod resolve;
 mod row;
 pub mod secret;
+mod telemetry;
 pub mod values;
 
 pub use clock::Clock;

@@ -24,6 +24,8 @@ pub struct Plan {
     pub phases: Vec<PhasePlan>,
     /// Worker threads; absent: as many as help.
     pub workers: Option<u64>,
+    /// What is read beside the load.
+    pub telemetry: TelemetryPlan,
     /// Service level objectives, as typed.
     pub objectives: Option<String>,
     /// Largest share of failed requests with which the run still succeeds.
@@ -81,6 +83,47 @@ pub struct ReadyPlan {
     pub interval_ns: u64,
     /// What tells.
     pub mode: ReadyMode,
+}
+
+/// What is read beside the load.
+#[derive(Clone, Debug, Serialize)]
+pub struct TelemetryPlan {
+    /// The sources, one collector each.
+    pub sources: Vec<SourcePlan>,
+    /// Time between two readings, in nanoseconds.
+    pub interval_ns: u64,
+    /// Endings of the files that the server's own metrics go to.
+    pub server_metrics: Vec<String>,
+}
+
+/// One telemetry source.
+#[derive(Clone, Debug, Serialize)]
+pub struct SourcePlan {
+    /// Name of the collector component.
+    pub collector: String,
+    /// What it reads, for messages and results: a URL, or the collector's name.
+    pub name: String,
+    /// How it came to be read.
+    pub flag: SourceFlag,
+    /// Whether the user asked for it; a source that nobody asked for and that is not there goes unsaid.
+    pub asked: bool,
+    /// Options of the collector; the user's own come over them. Not shown: a URL may hold a key.
+    #[serde(skip)]
+    pub options: serde_json::Map<String, serde_json::Value>,
+}
+
+/// What made a telemetry source one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SourceFlag {
+    /// `--gpu-telemetry`, or its default
+    Gpu,
+    /// `--server-metrics`, or its default
+    Server,
+    /// The machine that makes the load
+    Client,
+    /// `--collector`
+    Collector,
 }
 
 /// Where requests come from.
@@ -170,4 +213,6 @@ pub struct OutputPlan {
     pub prefix: Option<String>,
     /// What is written besides the summary.
     pub level: ExportLevel,
+    /// An exporter without progress for so long is given up, in nanoseconds.
+    pub export_patience_ns: u64,
 }

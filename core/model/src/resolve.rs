@@ -6,6 +6,7 @@ use crate::{
     file::PluginSettings,
     plan::{DataPlan, OutputPlan, PhaseKind, PhasePlan, Plan, ReadyPlan, ServerPlan, Stop, TokenizerPlan},
     secret::{self, Secret},
+    telemetry::telemetry,
     values::{Count, Seconds, key_values},
 };
 use inferometer_abi::documents::Length;
@@ -22,6 +23,7 @@ const LARGEST_POOL: u64 = 10_000_000;
 const MOST_WORKERS: u64 = 1024;
 const DEFAULT_TIMEOUT: Seconds = Seconds(6.0 * 3600.0);
 const DEFAULT_GRACE: Seconds = Seconds(30.0);
+const DEFAULT_EXPORT_PATIENCE: Seconds = Seconds(60.0);
 const DEFAULT_READY_INTERVAL: Seconds = Seconds(1.0);
 /// A rate without a count or a duration runs for about this long.
 const DEFAULT_RATE_SECONDS: f64 = 10.0;
@@ -52,12 +54,14 @@ pub fn resolve(config: &RawConfig, plugins: &PluginSettings, seed: u64) -> Resul
             "--workers {workers} is out of range; give 1 to {MOST_WORKERS}, or leave it out for as many as help"
         )));
     }
+    let telemetry = telemetry(config, &server)?;
     Ok(Plan {
         models: config.model.iter().map(|model| model.trim().to_owned()).filter(|model| !model.is_empty()).collect(),
         model_selection: config.model_selection_strategy.unwrap_or_default(),
         server,
         data,
         phases,
+        telemetry,
         workers: config.workers.map(|count| count.0),
         objectives: (!config.goodput.is_empty()).then(|| config.goodput.join(" ")),
         error_limit: config.failed_request_threshold,
@@ -71,6 +75,7 @@ pub fn resolve(config: &RawConfig, plugins: &PluginSettings, seed: u64) -> Resul
             overwrite: config.overwrite.unwrap_or_default(),
             prefix: prefix(config)?,
             level: config.export_level.unwrap_or_default(),
+            export_patience_ns: export_patience(config)?,
         },
         plugin_options: plugin_options(config, plugins)?,
         exporters: config.exporter.clone(),
@@ -294,6 +299,14 @@ fn data(config: &RawConfig, phases: &[PhasePlan], notes: &mut Vec<String>) -> Re
         output_tokens: config.osl.map(|mean| length("--osl", mean, config.osl_stddev, 1.0)).transpose()?,
         sampling: config.dataset_sampling_strategy.unwrap_or_default(),
     })
+}
+
+fn export_patience(config: &RawConfig) -> Result<u64, ConfigError> {
+    let patience = config.export_timeout.unwrap_or(DEFAULT_EXPORT_PATIENCE);
+    if patience.0 == 0.0 {
+        return Err(ConfigError::new("--export-timeout 0 would give every exporter up; give a time above 0"));
+    }
+    Ok(patience.as_ns())
 }
 
 /// The stem of the file names: a bare name, known endings stripped.

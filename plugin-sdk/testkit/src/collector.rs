@@ -51,7 +51,7 @@ pub fn describes_what_it_offers(collector: &mut dyn TelemetryCollector) -> Catal
         holds!(law, is_named && distinct.len() == names.len(), "{names:?}");
     }
     for metric in &catalogue.metrics {
-        let is_known = [MetricKind::GAUGE, MetricKind::COUNTER].contains(&metric.kind);
+        let is_known = [MetricKind::GAUGE, MetricKind::COUNTER, MetricKind::HISTOGRAM].contains(&metric.kind);
         holds!(law, is_known, "'{}' is of kind {:?}", metric.name, metric.kind);
     }
     for entity in &catalogue.entities {
@@ -61,8 +61,7 @@ pub fn describes_what_it_offers(collector: &mut dyn TelemetryCollector) -> Catal
     catalogue
 }
 
-/// Every sample names a metric and an entity of the catalogue, its value is a number, its time is no later than asked, and
-/// no counter is lower than it was.
+/// Every sample names a metric and an entity of the catalogue, its value is a number, and no counter is lower than it was.
 ///
 /// # Panics
 /// When the law is broken.
@@ -81,7 +80,7 @@ pub fn reads_what_it_offers(
         let is_offered = metric.is_some() && (sample.entity as usize) < catalogue.entities.len();
         holds!(law, is_offered, "{sample:?} of {} metrics", catalogue.metrics.len());
         holds!(law, !sample.value.is_nan(), "{sample:?}: what was not measured has no sample");
-        if metric.is_some_and(|metric| metric.kind == MetricKind::COUNTER) {
+        if metric.is_some_and(|metric| metric.kind != MetricKind::GAUGE) {
             let before = counters.0.insert((sample.metric, sample.entity), sample.value);
             let is_growing = before.is_none_or(|before| sample.value >= before);
             holds!(law, is_growing, "{sample:?} of a counter that was {before:?}");

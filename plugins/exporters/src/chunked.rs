@@ -1,6 +1,10 @@
 //! Writing a long file in pieces of a good size.
 
-use inferometer_plugin_sdk::{api::Output, types::Result};
+use inferometer_plugin_sdk::{
+    api::Output,
+    types::{Error, ErrorKind, Result},
+};
+use serde::Serialize;
 
 /// Bytes after which a piece is handed over.
 const PIECE: usize = 64 * 1024;
@@ -22,6 +26,15 @@ impl Chunked {
     /// Where to append to.
     pub(crate) fn buffer(&mut self) -> &mut Vec<u8> {
         &mut self.buffer
+    }
+
+    /// Appends `value` as a line of JSON.
+    pub(crate) fn line(&mut self, value: &impl Serialize, out: &mut dyn Output) -> Result<()> {
+        serde_json::to_writer(&mut self.buffer, value).map_err(|e| {
+            Error::new(ErrorKind::OTHER, format!("a line of {} could not be put into JSON: {e}", self.file))
+        })?;
+        self.buffer.push(b'\n');
+        self.flush_full(out)
     }
 
     /// Hands over what there is, if it makes a piece.

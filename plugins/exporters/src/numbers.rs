@@ -42,9 +42,14 @@ pub(crate) fn counted(value: u64, thing: &str) -> String {
     format!("{} {thing}{}", count(value), if value == 1 { "" } else { "s" })
 }
 
-/// `value` as the CSV file writes it: at least two decimals, as AIPerf has them, and up to six where they say something.
+/// `value` as the CSV files write it: at least two decimals, as AIPerf has them, and up to six where they say something;
+/// further ones where a small value has its first three digits there.
 pub(crate) fn decimal(value: f64) -> String {
-    let mut text = format!("{value:.6}");
+    let decimals = match value.abs() {
+        small if small > 0.0 && small < 0.000_1 => (2.0 - small.log10().floor()).min(15.0) as usize,
+        _ => 6,
+    };
+    let mut text = format!("{value:.decimals$}");
     while text.ends_with('0') && !text[..text.len() - 2].ends_with('.') && text.contains('.') {
         text.pop();
     }
@@ -102,6 +107,9 @@ mod tests {
             (128.562_431_333, "128.562431"),
             (1.25, "1.25"),
             (0.000_48, "0.00048"),
+            (0.000_024_000_000_3, "0.000024"),
+            (0.000_000_123_4, "0.000000123"),
+            (1e-300, "0.00"),
             (-0.0, "0.00"),
             (1e15, "1000000000000000.00"),
         ];

@@ -35,6 +35,16 @@ pub(crate) fn csv_columns() -> impl Iterator<Item = Field> {
     [AVG, MIN, MAX, SUM].into_iter().chain(PERCENTILES).chain([STD])
 }
 
+/// The columns of a gauge of the server.
+pub(crate) fn gauge_columns() -> impl Iterator<Item = Field> {
+    [AVG, MIN, MAX, STD].into_iter().chain(PERCENTILES)
+}
+
+/// The percentiles alone.
+pub(crate) fn percentiles() -> impl Iterator<Item = Field> {
+    PERCENTILES.into_iter()
+}
+
 /// The value, if it is a number.
 pub(crate) fn finite(value: Option<f64>) -> Option<f64> {
     value.filter(|v| v.is_finite())
@@ -42,7 +52,12 @@ pub(crate) fn finite(value: Option<f64>) -> Option<f64> {
 
 /// Whether anything was measured.
 pub(crate) fn measured(metric: &MetricResult) -> bool {
-    csv_columns().any(|(_, get)| finite(get(&metric.stats)).is_some())
+    any_measured(&metric.stats)
+}
+
+/// Whether any of them is a number.
+pub(crate) fn any_measured(stats: &Stats) -> bool {
+    csv_columns().any(|(_, get)| finite(get(stats)).is_some())
 }
 
 /// Whether it is a distribution; otherwise it is one number, in `avg`.

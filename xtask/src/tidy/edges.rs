@@ -22,6 +22,9 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("cli",          &["core/engine", "core/host", "core/model", "core/mock", "core/tokens", "core/abi",
                        "plugins/datasets", "plugins/endpoints", "plugins/exporters", "plugins/telemetry", "plugins/timing"]),
     ("tests",        &["core/mock"]),
+    ("tests/compat/driver", &["core/host", "core/abi"]),
+    ("tests/fixtures/builtins", &["plugins/endpoints", "plugin-sdk"]),
+    ("tests/fixtures/misbehaving", &["plugin-sdk"]),
     ("xtask",        &[]),
 ];
 
@@ -144,7 +147,7 @@ mod tests {
             ("core/engine", "core/net"),
             ("core/model", "core/abi"),
             ("plugins/endpoints", "plugin-sdk"),
-            ("plugins/examples/echo-endpoint", "plugin-sdk"),
+            ("plugins/examples/endpoint", "plugin-sdk"),
         ] {
             assert_eq!(one(from, to, false), Vec::<String>::new(), "{from} -> {to}");
         }

@@ -6,10 +6,10 @@ use super::objects::{
 };
 use crate::{
     api,
-    documents::{DatasetInfo, DatasetRequest, EndpointInfo, Report, Run},
+    documents::{DatasetInfo, DatasetRequest, EndpointInfo, Report, Run, TelemetrySource},
     types::{
-        Answer, Catalogue, Delta, Error, ErrorKind, Event, Flow, Load, Outgoing, PhaseSpec, Record, Reply, Request,
-        Result, Sample, Step, Turn, TurnTime,
+        Answer, Catalogue, Collection, Delta, Error, ErrorKind, Event, Flow, Load, Outgoing, PhaseSpec, Record, Reply,
+        Request, Result, Sample, Step, Turn, TurnTime,
     },
 };
 use abi_stable::{
@@ -150,6 +150,18 @@ impl api::Exporter for Foreign<ExporterObj> {
     fn finish(&mut self, report: &Report, out: &mut dyn api::Output) -> Result<()> {
         let (json, mut lent) = (to_json(report)?, Lend(out));
         self.object.finish(json.as_str().into(), WireOutput_TO::from_ptr(RMut::new(&mut lent), TD_Opaque)).into()
+    }
+
+    fn telemetry(
+        &mut self,
+        source: &TelemetrySource,
+        collections: &[Collection],
+        samples: &[Sample],
+        out: &mut dyn api::Output,
+    ) -> Result<()> {
+        let (json, mut lent) = (to_json(source)?, Lend(out));
+        let out = WireOutput_TO::from_ptr(RMut::new(&mut lent), TD_Opaque);
+        self.object.telemetry(json.as_str().into(), collections.into(), samples.into(), out).into()
     }
 }
 

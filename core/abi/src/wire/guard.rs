@@ -10,8 +10,8 @@ use super::objects::{
 use crate::{
     api,
     types::{
-        Answer, Catalogue, Delta, Error, ErrorKind, Event, Flow, Load, Outgoing, PhaseSpec, Record, Reply, Request,
-        Result, Sample, Step, Turn, TurnTime,
+        Answer, Catalogue, Collection, Delta, Error, ErrorKind, Event, Flow, Load, Outgoing, PhaseSpec, Record, Reply,
+        Request, Result, Sample, Step, Turn, TurnTime,
     },
 };
 use abi_stable::{
@@ -180,6 +180,19 @@ impl WireExporter for Guard<Box<dyn api::Exporter>> {
 
     fn finish(&mut self, report_json: RStr<'_>, out: OutputRef<'_>) -> RResult<(), Error> {
         self.exclusive(|e| e.finish(&from_json(report_json.as_str())?, &mut LentOutput(out)))
+    }
+
+    fn telemetry(
+        &mut self,
+        source_json: RStr<'_>,
+        collections: RSlice<'_, Collection>,
+        samples: RSlice<'_, Sample>,
+        out: OutputRef<'_>,
+    ) -> RResult<(), Error> {
+        self.exclusive(|e| {
+            let source = from_json(source_json.as_str())?;
+            e.telemetry(&source, collections.as_slice(), samples.as_slice(), &mut LentOutput(out))
+        })
     }
 }
 

@@ -6,8 +6,8 @@
 #![allow(clippy::all, reason = "sabi_trait's output")]
 
 use crate::types::{
-    Answer, Catalogue, Delta, Error, Event, Flow, Load, Outgoing, PhaseSpec, Record, Reply, Request, Sample, Step,
-    Turn, TurnTime,
+    Answer, Catalogue, Collection, Delta, Error, Event, Flow, Load, Outgoing, PhaseSpec, Record, Reply, Request,
+    Sample, Step, Turn, TurnTime,
 };
 use abi_stable::{
     RMut, RRef, sabi_trait,
@@ -61,6 +61,16 @@ pub trait WireExporter: Send {
     fn records(&mut self, records: RSlice<'_, Record<'_>>, out: OutputRef<'_>) -> RResult<(), Error>;
     #[sabi(last_prefix_field)]
     fn finish(&mut self, report_json: RStr<'_>, out: OutputRef<'_>) -> RResult<(), Error>;
+    /// Since 1.1.
+    fn telemetry(
+        &mut self,
+        _source_json: RStr<'_>,
+        _collections: RSlice<'_, Collection>,
+        _samples: RSlice<'_, Sample>,
+        _out: OutputRef<'_>,
+    ) -> RResult<(), Error> {
+        RResult::ROk(())
+    }
 }
 
 #[sabi_trait]

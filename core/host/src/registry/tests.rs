@@ -62,6 +62,7 @@ fn registry(libraries: &[Fake]) -> Registry {
             priority: *priority,
             package: (*package).to_owned(),
             version: "1.2.3".to_owned(),
+            interface: "1.0".to_owned(),
         });
         let skipped = registry.add(found, declared.collect(), &mut taken);
         registry.skipped.extend(skipped);

@@ -1,18 +1,11 @@
 //! How the mock server misbehaves, and what its truth log says about it.
 
-use std::io::{ErrorKind, Read as _};
-use std::path::Path;
+use std::io::ErrorKind;
 use std::time::{Duration, Instant};
 
-use crate::support::{Answer, CHAT, Client, chat, events, post, serve};
+use crate::support::{Answer, CHAT, Client, chat, events, post, serve, truth};
 use inferometer_mock::{MockConfig, MockError, MockServer};
 use serde_json::Value;
-
-fn truth(path: &Path) -> Vec<Value> {
-    let mut text = String::new();
-    std::fs::File::open(path).unwrap().read_to_string(&mut text).unwrap();
-    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
-}
 
 /// Sends one request to a server with this fault, and gives what came, how it ended, and the log's line.
 fn meet(config: MockConfig, body: &str) -> (Vec<u8>, std::io::Result<()>, Value) {

@@ -5,3 +5,4 @@
 mod faults;
 mod routes;
 mod support;
+mod telemetry;

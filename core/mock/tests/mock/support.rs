@@ -2,6 +2,7 @@
 
 use std::io::{self, Read as _, Write as _};
 use std::net::TcpStream;
+use std::path::Path;
 use std::time::Duration;
 
 use inferometer_mock::{MockConfig, MockServer};
@@ -160,6 +161,12 @@ pub(crate) fn post(path: &str, headers: &str, body: &str) -> String {
         "POST {path} HTTP/1.1\r\nhost: mock\r\n{headers}content-type: application/json\r\n\
          content-length: {length}\r\n\r\n{body}"
     )
+}
+
+/// The lines of a truth log.
+pub(crate) fn truth(path: &Path) -> Vec<Value> {
+    let text = std::fs::read_to_string(path).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
 pub(crate) const CHAT: &str = "/v1/chat/completions";

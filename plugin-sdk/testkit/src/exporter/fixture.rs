@@ -1,5 +1,6 @@
 //! Runs for exporters to write: an ordinary one, and some that they may not expect.
 
+use super::telemetry::{self, Given};
 use crate::law::HOSTILE;
 use inferometer_plugin_sdk::{
     documents::{
@@ -14,6 +15,7 @@ pub(super) struct Case {
     pub(super) name: &'static str,
     pub(super) report: Report,
     pub(super) requests: Vec<Finished>,
+    pub(super) telemetry: Vec<Given>,
 }
 
 /// What a [`Record`] borrows, owned.
@@ -118,12 +120,17 @@ fn run() -> Run {
             version: "1.2.3".into(),
             sha256: None,
         }],
-        export: Export { prefix: None, records: true, folder: "artifacts".into() },
+        export: Export {
+            prefix: None,
+            records: true,
+            folder: "artifacts".into(),
+            server_metrics: ["json", "csv", "jsonl"].map(str::to_owned).into(),
+        },
         terminal: Terminal::default(),
     }
 }
 
-fn all_stats(value: f64) -> Stats {
+pub(super) fn all_stats(value: f64) -> Stats {
     let some = Some(value);
     Stats {
         avg: some,
@@ -169,16 +176,25 @@ fn ordinary() -> Case {
         },
         metrics,
         errors: vec![ErrorGroup { code: None, kind: "connect".into(), message: "connection refused".into(), count: 3 }],
+        telemetry: telemetry::series(),
     };
+    let telemetry = telemetry::given();
+    let sources = telemetry::sources(&telemetry);
     let requests = requests(run.metrics.len());
     let verdict = Verdict { state: "valid".into(), reasons: Vec::new() };
-    let report = Report { run, phases: vec![phase], verdict, notes: vec!["One note.".into()], ..Report::default() };
-    Case { name: "an ordinary run", report, requests }
+    let report =
+        Report { run, phases: vec![phase], verdict, notes: vec!["One note.".into()], sources, ..Report::default() };
+    Case { name: "an ordinary run", report, requests, telemetry }
 }
 
 /// Nothing was sent, nothing is known.
 fn empty() -> Case {
-    Case { name: "a run of which nothing is known", report: Report::default(), requests: Vec::new() }
+    Case {
+        name: "a run of which nothing is known",
+        report: Report::default(),
+        requests: Vec::new(),
+        telemetry: Vec::new(),
+    }
 }
 
 /// Sent, and nothing came of it.
@@ -187,7 +203,12 @@ fn without_results() -> Case {
     let phase = &mut case.report.phases[0];
     phase.metrics.clear();
     phase.load = LoadReport::default();
+    phase.telemetry.clear();
     case.requests.retain(|request| request.outcome == Outcome::ERROR);
+    for source in &mut case.report.sources {
+        (source.collections, source.failure) = (0, Some("connection refused".into()));
+    }
+    case.telemetry.clear();
     case.report.incomplete_reason = Some("no request succeeded".into());
     case.report.was_cancelled = true;
     case
@@ -219,6 +240,7 @@ fn odd_numbers() -> Case {
         request.gaps_ns = vec![0, u64::MAX];
         request.outcome = Outcome(n as u32);
     }
+    telemetry::make_odd(&mut case, &odd);
     case.report.run.epoch_ns = u64::MAX;
     case.report.run.terminal.width = 0;
     case
@@ -235,6 +257,7 @@ fn hostile() -> Case {
         request.outcome = Outcome::ERROR;
     }
     let all = HOSTILE.concat();
+    telemetry::make_hostile(&mut case, &all);
     let report = &mut case.report;
     for info in &mut report.run.metrics {
         (info.header, info.unit) = (all.clone(), all.clone());

@@ -1,6 +1,7 @@
 //! The laws of exporters.
 
 mod fixture;
+mod telemetry;
 
 use crate::{
     law::{holds, survives},
@@ -99,7 +100,7 @@ impl Output for Folder {
     }
 }
 
-/// Exports a whole run, `batch` records at a time.
+/// Exports a whole run with its telemetry, `batch` records at a time.
 fn export(make: Make<'_>, case: &Case, batch: usize, out: &mut Folder) -> Result<()> {
     let law = "an exporter writes or fails without a panic";
     let mut exporter = make();
@@ -108,6 +109,9 @@ fn export(make: Make<'_>, case: &Case, batch: usize, out: &mut Folder) -> Result
     let records: Vec<Record<'_>> = case.requests.iter().map(fixture::Finished::record).collect();
     for records in records.chunks(batch) {
         survives(law, input, || exporter.records(records, out))?;
+    }
+    for telemetry::Given { source, collections, samples } in &case.telemetry {
+        survives(law, input, || exporter.telemetry(source, collections, samples, out))?;
     }
     survives(law, input, || exporter.finish(&case.report, out))
 }

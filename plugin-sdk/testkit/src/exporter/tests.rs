@@ -1,7 +1,10 @@
 //! Exporters that break one law each.
 
 use super::*;
-use inferometer_plugin_sdk::documents::{Report, Run};
+use inferometer_plugin_sdk::{
+    documents::{Report, Run, TelemetrySource},
+    types::{Collection, Sample},
+};
 
 /// Writes one line per record, with a fault.
 #[derive(Default)]
@@ -27,6 +30,22 @@ impl Exporter for Fake {
             }
         }
         Ok(())
+    }
+
+    fn telemetry(
+        &mut self,
+        source: &TelemetrySource,
+        collections: &[Collection],
+        samples: &[Sample],
+        out: &mut dyn Output,
+    ) -> Result<()> {
+        match self.fault {
+            "trusts the places of samples" => {
+                let metrics = samples.iter().map(|sample| source.metrics[sample.metric as usize].name.len());
+                out.show(&format!("{}\n", metrics.sum::<usize>()))
+            }
+            _ => out.show(&format!("{} readings\n", collections.len())),
+        }
     }
 
     fn finish(&mut self, report: &Report, out: &mut dyn Output) -> Result<()> {
@@ -67,6 +86,12 @@ fn a_name_that_leaves_the_folder_is_found() {
 #[should_panic(expected = "without a panic")]
 fn a_panic_is_found() {
     with("panics");
+}
+
+#[test]
+#[should_panic(expected = "without a panic")]
+fn telemetry_that_is_trusted_too_much_is_found() {
+    with("trusts the places of samples");
 }
 
 #[test]

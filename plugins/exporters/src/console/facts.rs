@@ -1,9 +1,9 @@
 //! The single numbers, and what the run was about.
 
 use super::page::{Page, Tone, table_width};
-use crate::{names, numbers, stats::finite};
+use crate::{names, numbers, stats::finite, telemetry::is_there};
 use comfy_table::{Table, presets::NOTHING};
-use inferometer_plugin_sdk::documents::{Component, PhaseReport, Run};
+use inferometer_plugin_sdk::documents::{Component, PhaseReport, Report, Run, Subject};
 use serde_json::Value;
 
 /// What was measured, in one line: `mock-model · chat, streaming · http://127.0.0.1:8000`.
@@ -42,8 +42,12 @@ pub(super) fn scalars(page: &mut Page, phase: &PhaseReport) {
         ("Effective concurrency", measured("effective_concurrency").map(numbers::short)),
     ];
     let facts = facts.into_iter().filter_map(|(name, value)| Some((name, value?))).collect::<Vec<_>>();
+    side_by_side(page, &facts);
+}
 
-    let table = [2, 1].map(|per_line| lay_out(&facts, per_line));
+/// Names and values, two of them a line where there is room.
+pub(super) fn side_by_side(page: &mut Page, facts: &[(&str, String)]) {
+    let table = [2, 1].map(|per_line| lay_out(facts, per_line));
     let table = if table_width(&table[0]) <= page.width() { &table[0] } else { &table[1] };
     for line in table.lines() {
         page.laid_out(Tone::Plain, &line);
@@ -68,15 +72,30 @@ fn lay_out(facts: &[(&str, String)], per_line: usize) -> Table {
 }
 
 /// The files that the exporters of this run write.
-pub(super) fn files(run: &Run) -> Vec<String> {
-    let at_work = |name: &str| {
-        run.components.iter().any(|Component { kind, name: n, .. }| kind.as_str() == "exporter" && n == name)
-    };
+pub(super) fn files(report: &Report) -> Vec<String> {
+    let run = &report.run;
+    let read = |subject: Subject| is_there(report, subject);
     let files = [
         ("json", Some(names::json(&run.export))),
         ("csv", Some(names::csv(&run.export))),
         ("records", run.export.records.then(|| names::records(&run.export))),
         ("inputs", Some(names::INPUTS.to_owned())),
+        ("gpu_telemetry", read(Subject::Device).then(|| names::gpu_telemetry(&run.export))),
+        ("client_telemetry", read(Subject::Client).then(|| names::client_telemetry(&run.export))),
     ];
-    files.into_iter().filter(|(exporter, _)| at_work(exporter)).filter_map(|(_, file)| file).collect()
+    let files = files.into_iter().filter(|(exporter, _)| is_at_work(run, exporter)).filter_map(|(_, file)| file);
+    files.chain(read(Subject::Server).then(|| server_files(run)).into_iter().flatten()).collect()
+}
+
+/// The files with what the server says of itself.
+pub(super) fn server_files(run: &Run) -> Vec<String> {
+    let wanted = ["json", "csv", "jsonl"].into_iter().filter(|ending| {
+        let is_wanted = run.export.server_metrics.iter().any(|wanted| wanted == ending);
+        is_wanted && is_at_work(run, "server_metrics")
+    });
+    wanted.map(|ending| names::server_metrics(&run.export, &format!(".{ending}"))).collect()
+}
+
+fn is_at_work(run: &Run, exporter: &str) -> bool {
+    run.components.iter().any(|Component { kind, name, .. }| kind.as_str() == "exporter" && name == exporter)
 }

@@ -3,7 +3,10 @@
 //! The main numbers come first. What was not measured is left out, and a run without any result begins with its cause.
 
 mod facts;
+mod gpus;
+mod kinds;
 mod page;
+mod servers;
 mod table;
 
 use self::page::{Page, Tone};
@@ -50,8 +53,11 @@ fn render(report: &Report) -> String {
             table::write(&mut page, phase);
             facts::scalars(&mut page, phase);
             page.blank();
+            gpus::write(&mut page, report, phase);
+            servers::write(&mut page, report, phase);
             load(&mut page, phase);
             outcomes(&mut page, report, phase);
+            gpus::client(&mut page, report, phase);
             errors(&mut page, phase, &report.run);
         }
         (None, Some(phase)) => {
@@ -76,7 +82,7 @@ fn render(report: &Report) -> String {
         page.entry(if i == 0 { "Notes" } else { "" }, Tone::Plain, note);
     }
     verdict(&mut page, report);
-    files(&mut page, &report.run);
+    files(&mut page, report);
     page.into_text()
 }
 
@@ -154,12 +160,13 @@ fn verdict(page: &mut Page, report: &Report) {
     page.entry("Verdict", tone, &format!("{state}{separator}{reasons}"));
 }
 
-fn files(page: &mut Page, run: &Run) {
+fn files(page: &mut Page, report: &Report) {
+    let run = &report.run;
     if run.export.folder.is_empty() {
         return;
     }
     page.entry("Files", Tone::Plain, &run.export.folder);
-    let names = facts::files(run).join(", ");
+    let names = facts::files(report).join(", ");
     if !names.is_empty() {
         page.entry("", Tone::Faint, &names);
     }

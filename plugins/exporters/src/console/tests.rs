@@ -4,8 +4,8 @@
 //! `INFEROMETER_WRITE_GOLDEN=1 cargo test -p inferometer-exporters`, and read the difference.
 
 use super::*;
-use crate::fixture::{Disk, failed_report, sample_report, warmed_report};
-use inferometer_plugin_sdk::documents::{LoadReport, Terminal, Verdict};
+use crate::fixture::{Disk, failed_report, sample_report, telemetry_report, warmed_report};
+use inferometer_plugin_sdk::documents::{LoadReport, Series, Terminal, Verdict};
 
 fn show(mut report: Report, width: u16, color: bool) -> String {
     report.run.terminal = Terminal { width, color };
@@ -78,6 +78,42 @@ fn embeddings_report() -> Report {
     report
 }
 
+/// The telemetry run as it might have been: a fleet of several hosts, vendors and servers, one of them unknown.
+fn fleet_report() -> Report {
+    let mut report = telemetry_report();
+    let profiling = report.phases[1].telemetry.clone();
+    let of = |source: usize| profiling.iter().filter(move |series| series.source == source);
+    for host in 0..9 {
+        let mut source = report.sources[0].clone();
+        source.entities.iter_mut().for_each(|entity| {
+            entity.labels.insert("hostname".into(), format!("gpu-node-{host}"));
+            entity.labels.insert("partition".into(), host.to_string());
+            entity.labels.insert("gpu_name".into(), "AMD Instinct MI300X OAM, a GPU with a rather long name".into());
+        });
+        let number = report.sources.len();
+        report.sources.push(source);
+        let series = of(0).map(|series| Series { source: number, ..series.clone() });
+        report.phases[1].telemetry.extend(series);
+    }
+    for server in 0..6 {
+        let mut source = report.sources[1].clone();
+        source.name = format!("http://10.0.0.{server}:8000/metrics");
+        if server == 3 {
+            source.metrics.iter_mut().for_each(|metric| metric.name.insert_str(0, "unheard_of_"));
+        }
+        let number = report.sources.len();
+        report.sources.push(source);
+        report.phases[1].telemetry.extend(of(1).map(|series| Series { source: number, ..series.clone() }));
+    }
+    let metrics = &mut report.phases[1].metrics;
+    for tag in ["total_gpu_energy", "total_gpu_power"] {
+        let mut result = metrics[&format!("nvidia_{tag}")].clone();
+        result.stats.avg = result.stats.avg.map(|value| value * 1_000.0);
+        metrics.insert(format!("amd_{tag}"), result);
+    }
+    report
+}
+
 #[test]
 fn the_pages_are_as_they_were_agreed_upon() {
     for width in [80, 120] {
@@ -85,6 +121,8 @@ fn the_pages_are_as_they_were_agreed_upon() {
         assert_golden(&format!("eventful-{width}"), &show(eventful_report(), width, false));
         assert_golden(&format!("embeddings-{width}"), &show(embeddings_report(), width, false));
         assert_golden(&format!("failed-{width}"), &show(failed_report(), width, false));
+        assert_golden(&format!("telemetry-{width}"), &show(telemetry_report(), width, false));
+        assert_golden(&format!("fleet-{width}"), &show(fleet_report(), width, false));
     }
     assert_golden("eventful-color", &show(eventful_report(), 100, true));
 }
@@ -92,7 +130,9 @@ fn the_pages_are_as_they_were_agreed_upon() {
 #[test]
 fn no_line_is_wider_than_the_terminal_down_to_60_columns() {
     for width in [60, 72, 80, 100, 120, 400] {
-        for report in [sample_report(), eventful_report(), embeddings_report(), failed_report()] {
+        let telemetry = [telemetry_report(), fleet_report()];
+        let others = [sample_report(), eventful_report(), embeddings_report(), failed_report()];
+        for report in others.into_iter().chain(telemetry) {
             for line in show(report, width, false).lines() {
                 assert!(line.chars().count() <= usize::from(width), "{width}: {line:?}");
                 assert_eq!(line, line.trim_end());

@@ -1,0 +1,227 @@
+//! `plugins check`: whether a library is a good plugin, and everything that is known of it.
+//!
+//! The file is examined here, without running any of it. What needs it open happens in a child process, see `child`; what
+//! is tried there lies in `probe`.
+
+mod child;
+pub(super) mod finding;
+
+use super::{described, printable, say_json};
+use crate::{Ended, Failure, args::CheckArgs, terminal::say};
+use finding::{Finding, Outcome, Weight};
+use inferometer_host::{Entry, LibraryFile, Refusal};
+use inferometer_model::ExitCode;
+use serde_json::{Value, json};
+use std::{collections::BTreeSet, path::Path, time::Duration};
+
+/// What the file has to be, in the order in which it is looked at.
+const OF_THE_FILE: [&str; 4] = [
+    "can be read, and nobody else could have put it there",
+    "is a whole shared library for this machine",
+    "declares its components, for this program's interface",
+    "keeps its panics to itself",
+];
+/// What is tried of every component before it is put to the laws of its kind.
+const OPENS: &str = "opens, and registers what it declares";
+
+/// Runs `plugins check`.
+pub(crate) fn run(args: &CheckArgs) -> Ended {
+    let report = Report::of(&args.file, args.allow_unsafe_permissions, limit(args.timeout))?;
+    if args.json {
+        say_json(&report.document())?;
+    } else {
+        say(report.page());
+    }
+    Ok(if report.is_good() { ExitCode::Ok } else { ExitCode::Usage })
+}
+
+/// The longest that the checks of one component may take.
+pub(super) fn limit(seconds: u32) -> Duration {
+    Duration::from_secs(seconds.into())
+}
+
+/// All that was found of a library.
+pub(super) struct Report {
+    path: String,
+    /// What its file tells, if it is a plugin library.
+    pub(super) library: Option<LibraryFile>,
+    of_the_file: Vec<Finding>,
+    components: Vec<OfComponent>,
+}
+
+struct OfComponent {
+    entry: Entry,
+    schema: Option<Value>,
+    findings: Vec<Finding>,
+}
+
+impl Report {
+    /// Checks the library at `path`.
+    pub(super) fn of(path: &Path, allow_unsafe_permissions: bool, limit: Duration) -> Result<Self, Failure> {
+        let library = match LibraryFile::examine(path, allow_unsafe_permissions) {
+            Ok(library) => library,
+            Err(refusal) => return Ok(Self::refused(path, &refusal)),
+        };
+        let passed = OF_THE_FILE.map(|check| finding(check, Outcome::Ok, ""));
+        let opened = child::probe(&library, None, limit)?;
+        let mut of_the_file: Vec<Finding> = passed.into_iter().chain(opened.findings).collect();
+        let is_open = of_the_file.iter().all(|finding| finding.outcome == Outcome::Ok);
+        if of_the_file.len() == OF_THE_FILE.len() {
+            of_the_file.push(finding(OPENS, Outcome::Ok, ""));
+        }
+        let mut components = Vec::new();
+        for entry in library.components() {
+            let probed = if is_open {
+                child::probe(&library, Some(&entry), limit)?
+            } else {
+                let skipped = finding("keeps the laws of its kind", Outcome::Skipped, "the library does not open");
+                child::Probed { findings: vec![skipped], schema: None }
+            };
+            components.push(OfComponent { entry, schema: probed.schema, findings: probed.findings });
+        }
+        Ok(Self { path: library.path.display().to_string(), library: Some(library), of_the_file, components })
+    }
+
+    /// The report of a file that is no plugin library.
+    fn refused(path: &Path, refusal: &Refusal) -> Self {
+        let at = match refusal {
+            Refusal::NoObject(_) | Refusal::Damaged(_) | Refusal::WrongMachine { .. } | Refusal::NotShared => 1,
+            Refusal::NoManifest | Refusal::NoHeader | Refusal::BadManifest(_) | Refusal::WrongInterface { .. } => 2,
+            Refusal::Aborts => 3,
+            _ => 0,
+        };
+        let of = |(index, check): (usize, &&str)| {
+            if index < at {
+                finding(check, Outcome::Ok, "")
+            } else if index == at {
+                finding(check, Outcome::Failed, &refusal.to_string())
+            } else {
+                finding(check, Outcome::Skipped, "not tried after that")
+            }
+        };
+        let of_the_file = OF_THE_FILE.iter().chain([&OPENS]).enumerate().map(of).collect();
+        Self { path: path.display().to_string(), library: None, of_the_file, components: Vec::new() }
+    }
+
+    fn findings(&self) -> impl Iterator<Item = &Finding> {
+        self.of_the_file.iter().chain(self.components.iter().flat_map(|component| &component.findings))
+    }
+
+    fn count(&self, outcome: Outcome) -> usize {
+        self.findings().filter(|finding| finding.outcome == outcome).count()
+    }
+
+    /// Whether nothing failed.
+    pub(super) fn is_good(&self) -> bool {
+        self.count(Outcome::Failed) == 0
+    }
+
+    /// Whether nothing failed but laws of components.
+    pub(super) fn is_safe(&self) -> bool {
+        self.findings().all(|finding| finding.outcome != Outcome::Failed || finding.weight == Weight::Law)
+    }
+
+    /// The report for people.
+    pub(super) fn page(&self) -> String {
+        let mut lines = vec![printable(&self.path), String::new()];
+        if let Some(library) = &self.library {
+            let of = |text: fn(&Entry) -> &str| -> String {
+                let entries = library.components();
+                let all: BTreeSet<_> = entries.iter().map(text).collect();
+                printable(all.into_iter().collect::<Vec<_>>().join(", "))
+            };
+            lines.push(format!("SHA-256    {}", library.sha256));
+            lines.push(format!("Size       {} bytes", library.bytes));
+            lines.push(format!("Interface  {}", of(|entry| &entry.interface)));
+            lines.push(format!("Package    {}", of(|entry| &entry.package)));
+            lines.push(format!("Version    {}", of(|entry| &entry.version)));
+            lines.push(String::new());
+        }
+        lines.push("The library".to_owned());
+        lines.extend(self.of_the_file.iter().map(line));
+        for OfComponent { entry, findings, .. } in &self.components {
+            let Entry { kind, name, summary, .. } = entry;
+            lines.push(String::new());
+            lines.push(format!("{kind} '{name}': {}", printable(summary)));
+            lines.extend(findings.iter().map(line));
+        }
+        lines.push(String::new());
+        lines.push(self.verdict());
+        lines.join("\n")
+    }
+
+    /// The last line.
+    fn verdict(&self) -> String {
+        let (failed, skipped) = (self.count(Outcome::Failed), self.count(Outcome::Skipped));
+        let checks = self.findings().count();
+        let skipped = if skipped == 0 { String::new() } else { format!(", {skipped} skipped") };
+        match (failed, self.library.is_some()) {
+            (0, _) => format!("A good plugin: {} of {checks} checks passed{skipped}.", self.count(Outcome::Ok)),
+            (_, false) => "No usable plugin.".to_owned(),
+            (_, true) if !self.is_safe() => format!("No usable plugin: {failed} of {checks} checks failed{skipped}."),
+            (_, true) => format!("A plugin that breaks laws: {failed} of {checks} checks failed{skipped}."),
+        }
+    }
+
+    /// The report for machines.
+    fn document(&self) -> Value {
+        let component = |component: &OfComponent| {
+            let OfComponent { entry, schema, findings } = component;
+            let mut fields = described(entry);
+            fields.insert("options_schema".to_owned(), json!(schema));
+            fields.insert("checks".to_owned(), json!(findings));
+            fields
+        };
+        json!({
+            "path": self.path,
+            "good": self.is_good(),
+            "usable": self.is_safe(),
+            "sha256": self.library.as_ref().map(|library| &library.sha256),
+            "bytes": self.library.as_ref().map(|library| library.bytes),
+            "checks": self.of_the_file,
+            "components": self.components.iter().map(component).collect::<Vec<_>>(),
+        })
+    }
+}
+
+fn finding(check: &str, outcome: Outcome, detail: &str) -> Finding {
+    Finding { check: check.to_owned(), outcome, weight: Weight::Safety, detail: detail.to_owned() }
+}
+
+fn line(finding: &Finding) -> String {
+    let Finding { check, outcome, detail, .. } = finding;
+    let outcome = match outcome {
+        Outcome::Ok => "ok",
+        Outcome::Failed => "FAILED",
+        Outcome::Skipped => "skipped",
+    };
+    let detail = if detail.is_empty() { String::new() } else { format!(": {detail}") };
+    format!("  {outcome:<8} {}", printable(format!("{check}{detail}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_is_refused_passes_the_checks_before_that_and_skips_those_after() {
+        let report = Report::refused(Path::new("/p/a.so"), &Refusal::NoManifest);
+        let outcomes: Vec<_> = report.findings().map(|finding| finding.outcome).collect();
+        use Outcome::{Failed, Ok, Skipped};
+        assert_eq!(outcomes, [Ok, Ok, Failed, Skipped, Skipped]);
+        assert!(!report.is_good() && !report.is_safe());
+        let page = report.page();
+        assert!(page.starts_with("/p/a.so\n\nThe library\n  ok       can be read"), "{page}");
+        assert!(page.ends_with("\n\nNo usable plugin."), "{page}");
+        assert_eq!(report.document()["checks"][2]["outcome"], "failed");
+    }
+
+    #[test]
+    fn a_broken_law_is_bad_but_leaves_the_library_usable() {
+        let mut report = Report::refused(Path::new("/p/a.so"), &Refusal::NoManifest);
+        for finding in &mut report.of_the_file {
+            finding.weight = Weight::Law;
+        }
+        assert!(!report.is_good() && report.is_safe());
+    }
+}

@@ -1,0 +1,310 @@
+//! [`Telemetry`]: one thread per collector, beside the load.
+//!
+//! A collector may be slow, fail, panic or never come back. Whatever it does, the load does not wait for it, what it gave
+//! before is kept, and it is said.
+
+mod log;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use log::SourceLog;
+
+use inferometer_abi::{
+    RVec,
+    api::TelemetryCollector,
+    types::{Error, ErrorKind, Sample},
+};
+use inferometer_model::{Clock, plan::SourcePlan};
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+/// Failures in a row after which a collector is given up.
+const MOST_FAILURES: u32 = 3;
+/// How long sources that were asked for may take to give their first reading.
+const PATIENCE_ASKED: Duration = Duration::from_secs(5);
+/// How long the others may.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// A first reading older than this is taken anew before the load begins.
+const STALE: Duration = Duration::from_millis(20);
+/// How long the last reading may take.
+const PATIENCE_LAST: Duration = Duration::from_secs(2);
+
+/// The collectors of a run at work.
+pub(crate) struct Telemetry {
+    watches: Vec<Arc<Watch>>,
+}
+
+/// One collector, as its thread and the run see it.
+struct Watch {
+    plan: SourcePlan,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+struct State {
+    log: SourceLog,
+    /// Readings begun and ended, whatever came of them.
+    begun: u64,
+    ended: u64,
+    /// Readings up to this number are due at once.
+    asked: u64,
+    /// Readings that failed, in a row and in all, with the words of the last.
+    failures_in_a_row: u32,
+    failures: u64,
+    last_failure: String,
+    stopping: bool,
+    /// The thread does nothing more.
+    over: bool,
+}
+
+/// What telemetry gave.
+pub(crate) struct Collected {
+    pub(crate) logs: Vec<SourceLog>,
+    /// What is to be said of it.
+    pub(crate) notes: Vec<String>,
+}
+
+impl Telemetry {
+    /// Sets each collector to work on a thread of its own.
+    pub(crate) fn start(
+        collectors: Vec<(SourcePlan, Box<dyn TelemetryCollector>)>,
+        clock: Clock,
+        interval_ns: u64,
+    ) -> std::io::Result<Self> {
+        let mut watches = Vec::new();
+        for (plan, collector) in collectors {
+            let watch = Arc::new(Watch::new(plan));
+            let own = Arc::clone(&watch);
+            let name = format!("collect-{}", watch.plan.collector);
+            // A thread that hangs in a collector is never joined; it ends with the program.
+            std::thread::Builder::new().name(name).spawn(move || own.run(collector, clock, interval_ns))?;
+            watches.push(watch);
+        }
+        Ok(Self { watches })
+    }
+
+    /// Waits until each source has given a reading, or until patience ends; the load begins right after.
+    pub(crate) fn wait_until_ready(&self) {
+        let began = Instant::now();
+        for watch in &self.watches {
+            let patience = if watch.plan.asked { PATIENCE_ASKED } else { PATIENCE };
+            watch.wait_for(1, began + patience);
+        }
+        if began.elapsed() > STALE {
+            self.read(Instant::now() + PATIENCE);
+        }
+    }
+
+    /// Asks every collector for a reading now, and does not wait for it.
+    pub(crate) fn ring(&self) {
+        self.watches.iter().for_each(|watch| {
+            watch.ask();
+        });
+    }
+
+    /// Takes a reading of every source; says which of them came back in time.
+    fn read(&self, until: Instant) -> Vec<bool> {
+        let asked: Vec<u64> = self.watches.iter().map(|watch| watch.ask()).collect();
+        self.watches.iter().zip(asked).map(|(watch, number)| watch.wait_for(number, until)).collect()
+    }
+
+    /// Takes a last reading, and what was given. A collector that does not come back in time is left behind.
+    pub(crate) fn finish(&self) -> Collected {
+        let came_back = self.read(Instant::now() + PATIENCE_LAST);
+        let mut collected = Collected { logs: Vec::new(), notes: Vec::new() };
+        for (watch, came_back) in self.watches.iter().zip(came_back) {
+            let mut state = watch.lock();
+            state.stopping = true;
+            watch.changed.notify_all();
+            let name = &watch.plan.name;
+            // A message that names the source does not need it said twice.
+            let about = |message: &str| {
+                let prefix = if message.contains(name.as_str()) { String::new() } else { format!(" of {name}") };
+                format!("telemetry{prefix}: {message}")
+            };
+            if !came_back {
+                let still = "does not answer; what it gave before is kept".to_owned();
+                state.log.source.failure.get_or_insert(still);
+            }
+            if let Some(failure) = &state.log.source.failure {
+                // What nobody asked for and was never there is no news.
+                if watch.plan.asked || !state.log.collections.is_empty() {
+                    collected.notes.push(about(failure));
+                }
+            } else if state.failures > 0 {
+                let (failed, of) = (state.failures, state.ended);
+                let last = &state.last_failure;
+                collected.notes.push(about(&format!("{failed} of {of} readings failed: {last}")));
+            }
+            if state.log.unplaced > 0 {
+                let unplaced = state.log.unplaced;
+                collected.notes.push(about(&format!(
+                    "{unplaced} samples were of things it does not list, or no numbers, and are left out"
+                )));
+            }
+            if state.log.thinned > 0 {
+                let kept = 1_u64 << state.log.thinned.min(63);
+                collected.notes.push(about(&format!("to bound the memory, one reading in {kept} was kept")));
+            }
+            let mut log = std::mem::take(&mut state.log);
+            log.finish();
+            collected.logs.push(log);
+        }
+        collected
+    }
+}
+
+impl State {
+    /// Nothing more comes of this collector.
+    fn give_up(&mut self, why: String) {
+        self.over = true;
+        self.log.source.failure = Some(why);
+    }
+}
+
+impl Watch {
+    fn new(plan: SourcePlan) -> Self {
+        let state = State {
+            log: SourceLog::new(&plan),
+            begun: 0,
+            ended: 0,
+            asked: 0,
+            failures_in_a_row: 0,
+            failures: 0,
+            last_failure: String::new(),
+            stopping: false,
+            over: false,
+        };
+        Self { plan, state: Mutex::new(state), changed: Condvar::new() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes a reading due at once, and says which number it has.
+    fn ask(&self) -> u64 {
+        let mut state = self.lock();
+        state.asked = state.begun + 1;
+        self.changed.notify_all();
+        state.asked
+    }
+
+    /// Waits until as many readings have ended or the collector is given up; says whether that came in time.
+    fn wait_for(&self, number: u64, until: Instant) -> bool {
+        let mut state = self.lock();
+        while state.ended < number && !state.over {
+            let Some(left) = until.checked_duration_since(Instant::now()) else { return false };
+            state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        true
+    }
+
+    /// What the collector's thread does.
+    fn run(&self, mut collector: Box<dyn TelemetryCollector>, clock: Clock, interval_ns: u64) {
+        let outcome = self.collect_until_stopped(&mut *collector, clock, interval_ns);
+        let mut state = self.lock();
+        state.over = true;
+        if let Err(why) = outcome {
+            state.give_up(why);
+        }
+        self.changed.notify_all();
+        drop(state);
+        // A destructor may panic as well, and nobody is left to be told.
+        let _ = catch_unwind(AssertUnwindSafe(|| drop(collector)));
+    }
+
+    /// Reads until the run is over.
+    ///
+    /// # Errors
+    /// Why the collector is given up.
+    fn collect_until_stopped(
+        &self,
+        collector: &mut dyn TelemetryCollector,
+        clock: Clock,
+        interval_ns: u64,
+    ) -> Result<(), String> {
+        let catalogue = contain(|| collector.describe()).map_err(|error| error.to_string())?;
+        let interval_ns = interval_ns.max(catalogue.min_interval_ns);
+        self.lock().log.describe(&catalogue)?;
+        let mut samples = RVec::new();
+        while let Some(at_edge) = self.begin() {
+            let began_ns = clock.now();
+            samples.clear();
+            let mut read = contain(|| collector.collect(began_ns, &mut samples));
+            let ended_ns = clock.now();
+            let mut grown = None;
+            if read.is_ok() && !self.lock().log.knows(&samples) {
+                match contain(|| collector.describe()) {
+                    Ok(catalogue) => grown = Some(catalogue),
+                    Err(error) => read = Err(error),
+                }
+            }
+            let mut state = self.lock();
+            if let Some(catalogue) = grown {
+                state.log.describe(&catalogue)?;
+            }
+            self.end(&mut state, read, (began_ns, ended_ns), at_edge, &samples);
+            if state.over {
+                return Ok(());
+            }
+            // After it was thinned out, a log grows at the pace it has kept.
+            let pace = interval_ns.saturating_mul(1 << state.log.thinned.min(32));
+            self.rest(state, clock.instant(began_ns.saturating_add(pace)));
+        }
+        Ok(())
+    }
+
+    /// Begins a reading, unless the run is over; says whether it was asked for.
+    fn begin(&self) -> Option<bool> {
+        let mut state = self.lock();
+        state.begun += 1;
+        let at_edge = state.asked >= state.begun || state.begun == 1;
+        (!state.stopping).then_some(at_edge)
+    }
+
+    /// Books what came of a reading.
+    fn end(
+        &self,
+        state: &mut State,
+        read: Result<(), Error>,
+        (began_ns, ended_ns): (u64, u64),
+        at_edge: bool,
+        samples: &[Sample],
+    ) {
+        state.ended += 1;
+        match read {
+            Ok(()) => {
+                state.failures_in_a_row = 0;
+                if !state.stopping {
+                    state.log.add(began_ns, ended_ns, at_edge, samples);
+                }
+            }
+            Err(error) => {
+                state.failures += 1;
+                state.failures_in_a_row += 1;
+                state.last_failure = error.to_string();
+                if error.kind == ErrorKind::PANICKED || state.failures_in_a_row == MOST_FAILURES {
+                    state.give_up(error.to_string());
+                }
+            }
+        }
+        self.changed.notify_all();
+    }
+
+    /// Waits until the next reading is due.
+    fn rest(&self, mut state: MutexGuard<'_, State>, until: Instant) {
+        while !state.stopping && state.asked <= state.begun {
+            let Some(left) = until.checked_duration_since(Instant::now()) else { return };
+            state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+}
+
+/// Calls a collector; a panic becomes an error. (A library's panics never get here: its own side contains them.)
+fn contain<T>(call: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
+    catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|_| Err(Error::new(ErrorKind::PANICKED, "it panicked")))
+}
