@@ -57,7 +57,13 @@ fn a_server_that_cannot_be_reached_is_named_and_the_files_say_so() {
     assert_eq!(results.errors(), BTreeMap::from([("connect".to_owned(), 4)]));
     assert_eq!(
         outcome.artifacts(),
-        ["inputs.json", "profile_export.jsonl", "profile_export_aiperf.csv", "profile_export_aiperf.json"]
+        [
+            "client_telemetry_export.jsonl",
+            "inputs.json",
+            "profile_export.jsonl",
+            "profile_export_aiperf.csv",
+            "profile_export_aiperf.json"
+        ]
     );
 }
 

@@ -63,10 +63,11 @@ fn plugins_of_this_version_do_the_same_in_the_host_of_1_0_and_in_this_one() {
 
 #[test]
 fn a_whole_run_works_on_plugins_of_1_0_alone() {
-    let mock = Mock::start(MockConfig::default());
+    // Long enough for some readings of the collector.
+    let mock = Mock::start(MockConfig { ttft_ms: 100.0, ..MockConfig::default() });
     let outcome = mock
         .profile()
-        .arg("--plugin")
+        .args(["--telemetry-interval", "0.01", "--plugin"])
         .arg(&compat::version_1_0().plugin)
         .args(["--endpoint-type", "old-endpoint", "--streaming", "--arrival-pattern", "old-timing"])
         .args(["--custom-dataset-type", "old-dataset", "--exporter", "old-exporter", "--collector", "old-collector"])

@@ -55,7 +55,15 @@ fn kept(outcome: &Outcome, truth: &[Truth]) {
     assert!(outcome.stdout.contains(&format!("{} cancelled", outcomes.cancelled)), "{}", outcome.stdout);
     assert_eq!(
         outcome.artifacts(),
-        ["inputs.json", "profile_export.jsonl", "profile_export_aiperf.csv", "profile_export_aiperf.json"]
+        [
+            "client_telemetry_export.jsonl",
+            "inputs.json",
+            "profile_export.jsonl",
+            "profile_export_aiperf.csv",
+            "profile_export_aiperf.json",
+            "server_metrics_export.csv",
+            "server_metrics_export.json"
+        ]
     );
 }
 

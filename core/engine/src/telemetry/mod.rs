@@ -24,7 +24,7 @@ use std::{
 /// Failures in a row after which a collector is given up.
 const MOST_FAILURES: u32 = 3;
 /// How long sources that were asked for may take to give their first reading.
-const PATIENCE_ASKED: Duration = Duration::from_secs(5);
+const PATIENCE_ASKED: Duration = Duration::from_secs(3);
 /// How long the others may.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// A first reading older than this is taken anew before the load begins.
@@ -56,6 +56,8 @@ struct State {
     failures: u64,
     last_failure: String,
     stopping: bool,
+    /// It has been waited for once, in vain, and has not come back since: nobody waits for it again.
+    late: bool,
     /// The thread does nothing more.
     over: bool,
 }
@@ -176,6 +178,7 @@ impl Watch {
             failures: 0,
             last_failure: String::new(),
             stopping: false,
+            late: false,
             over: false,
         };
         Self { plan, state: Mutex::new(state), changed: Condvar::new() }
@@ -197,7 +200,11 @@ impl Watch {
     fn wait_for(&self, number: u64, until: Instant) -> bool {
         let mut state = self.lock();
         while state.ended < number && !state.over {
-            let Some(left) = until.checked_duration_since(Instant::now()) else { return false };
+            let left = until.checked_duration_since(Instant::now()).filter(|_| !state.late);
+            let Some(left) = left else {
+                state.late = true;
+                return false;
+            };
             state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
         }
         true
@@ -276,6 +283,7 @@ impl Watch {
         samples: &[Sample],
     ) {
         state.ended += 1;
+        state.late = false;
         match read {
             Ok(()) => {
                 state.failures_in_a_row = 0;

@@ -1,0 +1,177 @@
+//! Telemetry in whole runs: what the server and its GPUs say is clipped to the measured phase, is exact where the mock's own
+//! account is, and never stands in a run's way.
+
+use inferometer_mock::MockConfig;
+use inferometer_tests::{
+    binary,
+    mock::Mock,
+    results::{Outcomes, Results},
+    run::Outcome,
+};
+use serde_json::Value;
+use std::{
+    fs,
+    net::{Ipv4Addr, TcpListener},
+};
+
+/// A server whose answers take about 120 ms, with two GPUs.
+fn server() -> MockConfig {
+    MockConfig { ttft_ms: 60.0, itl_ms: 4.0, gpus: 2, ..MockConfig::default() }
+}
+
+/// Requests of 16 tokens, four at a time, after a warm-up of eight; telemetry at a pace that short runs need.
+const LOAD: &str = "--streaming --concurrency 4 --request-count 40 --warmup-request-count 8 --isl 30 --osl 16 \
+                    --telemetry-interval 0.05";
+
+fn notes(outcome: &Outcome) -> String {
+    outcome.json("profile_export_aiperf.json")["inferometer"]["notes"].to_string()
+}
+
+/// The only series of a metric of the server that has all of `labels`.
+fn series<'a>(metrics: &'a Value, name: &str, labels: &[(&str, &str)]) -> &'a Value {
+    let all = metrics["metrics"][name]["series"].as_array().unwrap_or_else(|| panic!("no {name} in {metrics}"));
+    let mut fitting = all.iter().filter(|series| labels.iter().all(|(key, value)| series["labels"][key] == *value));
+    let found = fitting.next().unwrap_or_else(|| panic!("no {labels:?} in {all:?}"));
+    assert!(fitting.next().is_none(), "{labels:?} fits several of {all:?}");
+    found
+}
+
+#[test]
+fn what_the_server_counts_is_told_for_the_measured_phase_alone_and_exactly() {
+    let mock = Mock::start(server());
+    let formats = ["--server-metrics-formats", "json", "csv", "jsonl"];
+    let outcome = mock.profile().args(LOAD.split_whitespace()).args(formats).run().expect_code(0);
+    assert_eq!(Results::of(&outcome).outcomes(), Outcomes { total: 40, ok: 40, ..Outcomes::default() });
+
+    let metrics = outcome.json("server_metrics_export.json");
+    let total = |name: &str, labels: &[(&str, &str)]| series(&metrics, name, labels)["stats"]["total"].as_f64();
+    assert_eq!(total("vllm:generation_tokens", &[]), Some(40.0 * 16.0));
+    assert_eq!(total("vllm:request_success", &[("finished_reason", "length")]), Some(40.0));
+    assert_eq!(total("mock_requests", &[("outcome", "ok")]), Some(40.0));
+    assert_eq!(series(&metrics, "vllm:e2e_request_latency_seconds", &[])["stats"]["count"], 40);
+    assert_eq!(series(&metrics, "vllm:num_requests_running", &[])["stats"]["max"], 4.0);
+
+    let table = outcome.text("server_metrics_export.csv");
+    assert!(table.lines().any(|line| line.contains("counter,vllm:generation_tokens,tokens,640.00")), "{table}");
+    let lines = outcome.jsonl("server_metrics_export.jsonl");
+    let running = |line: &Value| line["metrics"]["vllm:num_requests_running"][0]["value"].as_f64();
+    assert!(lines.iter().filter_map(running).any(|running| running == 4.0), "{lines:?}");
+    assert_eq!(mock.stop().len(), 48);
+}
+
+#[test]
+fn gpus_are_told_with_their_power_over_the_measured_window() {
+    let mock = Mock::start(server());
+    let page = format!("{}/dcgm/metrics", mock.url());
+    let outcome = mock.profile().args(LOAD.split_whitespace()).args(["--gpu-telemetry", &page]).run().expect_code(0);
+    let summary = outcome.json("profile_export_aiperf.json");
+    let window = summary["inferometer"]["window"]["duration_sec"].as_f64().expect("there is a window");
+    let endpoints = summary["telemetry_data"]["endpoints"].as_object().expect("an object");
+    let (_, endpoint) = endpoints.iter().next().expect("the page was read");
+    for (gpu, expected) in
+        [("gpu_0", "GPU-00000000-0000-0000-0000-000000000000"), ("gpu_1", "GPU-00000000-0000-0000-0000-000000000001")]
+    {
+        let gpu = &endpoint["gpus"][gpu];
+        assert_eq!(gpu["gpu_uuid"], expected);
+        // The load leaves no gap, so the server draws its full power all the time.
+        assert_eq!(gpu["metrics"]["nvidia_power_usage"]["p50"], 300.0, "{gpu}");
+        let joules = gpu["metrics"]["nvidia_energy_consumption"]["avg"].as_f64().expect("a number") * 1e6;
+        assert!((joules / (300.0 * window) - 1.0).abs() < 0.1, "{joules} J in {window} s");
+    }
+    let total = Results::of(&outcome).value("nvidia_total_gpu_energy");
+    assert!((total / (600.0 * window) - 1.0).abs() < 0.1, "{total} J in {window} s");
+    assert_eq!(Results::of(&outcome).value("nvidia_energy_per_request"), total / 40.0);
+
+    let lines = outcome.jsonl("gpu_telemetry_export.jsonl");
+    assert!(lines.len() >= 6, "{lines:?}");
+    assert!(lines.iter().all(|line| line["platform"] == "nvidia" && line["telemetry_source_url"] == *page));
+    assert!(outcome.text("profile_export_aiperf.csv").contains("NVIDIA GPU Power Usage (W)"));
+    assert!(outcome.stdout.contains("Mock GPU"), "{}", outcome.stdout);
+}
+
+#[test]
+fn a_vendors_collector_stands_in_every_result_with_its_library_named() {
+    let devices = tempfile::tempdir().expect("a temporary folder can be made");
+    let device = devices.path().join("hwmon0");
+    fs::create_dir(&device).expect("a folder");
+    for (file, text) in [("power1_input", "250500000"), ("memory_used", "16000000000"), ("name", "Acme X1")] {
+        fs::write(device.join(file), text).expect("a file");
+    }
+    let mock = Mock::start(server());
+    let folder = format!("example-collector.folder={}", devices.path().display());
+    let outcome = mock
+        .profile()
+        .args(LOAD.split_whitespace())
+        .arg("--plugin")
+        .arg(binary::example_plugin("inferometer-example-collector"))
+        .args(["--collector", "example-collector", "--plugin-option", &folder])
+        .run()
+        .expect_code(0);
+    let summary = outcome.json("profile_export_aiperf.json");
+    let gpu = &summary["telemetry_data"]["endpoints"]["example-collector"]["gpus"]["gpu_0"];
+    assert_eq!((&gpu["gpu_name"], &gpu["platform"]), (&"Acme X1".into(), &"acme".into()), "{gpu}");
+    assert_eq!(gpu["metrics"]["acme_power_usage"]["avg"], 250.5);
+    assert!((Results::of(&outcome).value("acme_total_gpu_power") - 250.5).abs() < 1e-9);
+    assert!(
+        outcome
+            .jsonl("gpu_telemetry_export.jsonl")
+            .iter()
+            .all(|line| line["telemetry_data"]["acme_memory_used"] == 16.0)
+    );
+    assert!(outcome.stdout.contains("Acme X1"), "{}", outcome.stdout);
+    let components = summary["inferometer"]["components"].as_array().expect("a list");
+    let used = components.iter().find(|component| component["name"] == "example-collector").expect("it was used");
+    assert!(used["kind"] == "collector" && used["sha256"].is_string(), "{used}");
+}
+
+#[test]
+fn what_is_switched_off_is_neither_read_nor_written() {
+    let mock = Mock::start(server());
+    let off = ["--no-gpu-telemetry", "--no-server-metrics", "--no-client-telemetry"];
+    let outcome = mock.profile().args(LOAD.split_whitespace()).args(off).run().expect_code(0);
+    let written = outcome.artifacts();
+    assert!(written.iter().all(|file| !file.contains("telemetry") && !file.contains("server")), "{written:?}");
+    let summary = outcome.json("profile_export_aiperf.json");
+    assert_eq!(summary["input_config"]["gpu_telemetry"]["enabled"], false);
+    assert_eq!(summary["input_config"]["server_metrics"]["enabled"], false);
+    assert_eq!(summary["telemetry_data"]["summary"]["endpoints_configured"], serde_json::json!([]));
+}
+
+#[test]
+fn a_source_that_is_not_there_is_said_if_it_was_asked_for_and_the_run_goes_on() {
+    // Bound and closed again: nothing listens there.
+    let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|listener| listener.local_addr()).unwrap().port();
+    let page = format!("http://127.0.0.1:{port}/metrics");
+    let mock = Mock::start(server());
+    let outcome = mock.profile().args(LOAD.split_whitespace()).args(["--gpu-telemetry", &page]).run().expect_code(0);
+    assert!(notes(&outcome).contains(&page), "{}", notes(&outcome));
+
+    let outcome = mock.profile().args(LOAD.split_whitespace()).run().expect_code(0);
+    assert!(!notes(&outcome).contains("telemetry"), "{}", notes(&outcome));
+}
+
+#[test]
+fn a_page_that_never_answers_keeps_the_results_from_nobody() {
+    // It takes connections into its backlog and does nothing with them.
+    let silent = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+    let page = format!("http://{}/metrics", silent.local_addr().expect("it is bound"));
+    let mock = Mock::start(server());
+    let outcome = mock.profile().args(LOAD.split_whitespace()).args(["--server-metrics", &page]).run().expect_code(0);
+    assert!(notes(&outcome).contains(&page) && notes(&outcome).contains("does not answer"), "{}", notes(&outcome));
+    // The server's own page was read all the same.
+    assert_eq!(
+        series(&outcome.json("server_metrics_export.json"), "vllm:generation_tokens", &[])["stats"]["total"],
+        640.0
+    );
+}
+
+#[test]
+fn no_driver_is_one_line_that_says_what_to_do() {
+    let mock = Mock::start(server());
+    let outcome = mock.profile().args(LOAD.split_whitespace()).args(["--gpu-telemetry", "nvml"]).run().expect_code(0);
+    let summary = outcome.json("profile_export_aiperf.json");
+    let was_read = !summary["telemetry_data"]["endpoints"].as_object().expect("an object").is_empty();
+    // On a machine with a driver there are figures instead.
+    assert!(was_read || notes(&outcome).contains("--gpu-telemetry"), "{}", notes(&outcome));
+    assert_eq!(summary["input_config"]["gpu_telemetry"]["collector"], "pynvml");
+}
