@@ -105,6 +105,12 @@ pub(crate) struct CheckArgs {
     /// Check it even if others may write to it
     #[arg(long)]
     pub(crate) allow_unsafe_permissions: bool,
+    /// Option of a component, as in `profile`; may be repeated
+    #[arg(long, value_name = "NAME.KEY=VALUE")]
+    pub(crate) plugin_option: Vec<String>,
+    /// File for a data set loader to open
+    #[arg(long, value_name = "FILE")]
+    pub(crate) input_file: Option<String>,
     /// Give a component up that has not passed its checks after this many seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=3600))]
     pub(crate) timeout: u32,
@@ -159,6 +165,12 @@ pub(crate) struct ProbeArgs {
     /// The component, as `KIND:NAME`; without it the library is only opened
     #[arg(long)]
     pub(crate) component: Option<String>,
+    /// Its options, as JSON; none are its defaults
+    #[arg(long, default_value = "", hide_default_value = true)]
+    pub(crate) options: String,
+    /// File for a data set loader to open
+    #[arg(long)]
+    pub(crate) input_file: Option<String>,
 }
 
 /// Whether plugins are held to a lock file: flags of `profile` that mean the same here.

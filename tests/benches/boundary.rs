@@ -39,27 +39,29 @@ fn decode(bencher: Bencher<'_, '_>, endpoint: &dyn Endpoint) {
     });
 }
 
-#[divan::bench]
+#[divan::bench(sample_size = 1_000)]
 fn chat_built_in(bencher: Bencher<'_, '_>) {
     decode(bencher, &*endpoint("built-in:chat"));
 }
 
-#[divan::bench]
+#[divan::bench(sample_size = 1_000)]
 fn chat_behind_the_wire(bencher: Bencher<'_, '_>) {
     decode(bencher, &*wire::endpoint(endpoint("built-in:chat")).expect("it describes itself"));
 }
 
-#[divan::bench]
+#[divan::bench(sample_size = 1_000)]
 fn chat_from_a_library(bencher: Bencher<'_, '_>) {
     decode(bencher, &*endpoint("inferometer-endpoints:chat"));
 }
 
 /// An endpoint that parses JSON with a library, as a stranger's first one will.
-#[divan::bench]
+#[divan::bench(sample_size = 1_000)]
 fn example_from_a_library(bencher: Bencher<'_, '_>) {
     decode(bencher, &*endpoint("example-endpoint"));
 }
 
 fn main() {
+    // Built before anything is printed.
+    LazyLock::force(&REGISTRY);
     divan::main();
 }

@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle, sleep};
 use std::time::{Duration, Instant};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::run::Program;
 use http::{Connection, Request};
@@ -33,6 +33,25 @@ pub struct StudioConfig {
     pub fault: Fault,
     /// Every so many jobs are faulty, from the first on; 0: none is.
     pub faulty_every: u64,
+    /// The path that all of it lies under, without a slash at its end.
+    pub under: &'static str,
+    /// How it says where a film lies.
+    pub names: Names,
+    /// Seconds that it asks for between two questions about a job.
+    pub retry_after: Option<u64>,
+}
+
+/// How a server says where something lies on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Names {
+    /// By a path that does not know what it lies under.
+    Inner,
+    /// By the path that it has to be asked for.
+    Outer,
+    /// By a whole URL.
+    Url,
+    /// By the URL of another server.
+    Elsewhere,
 }
 
 /// What goes wrong with a job.
@@ -65,6 +84,9 @@ impl Default for StudioConfig {
             film: 10_000,
             fault: Fault::NeverDone,
             faulty_every: 0,
+            under: "",
+            names: Names::Inner,
+            retry_after: None,
         }
     }
 }
@@ -101,6 +123,7 @@ struct Log {
 
 struct Shared {
     config: StudioConfig,
+    address: SocketAddr,
     log: Mutex<Log>,
     stopped: AtomicBool,
 }
@@ -108,7 +131,6 @@ struct Shared {
 /// A running server. Dropping it stops it.
 pub struct Studio {
     shared: Arc<Shared>,
-    address: SocketAddr,
     listening: Option<JoinHandle<()>>,
 }
 
@@ -121,19 +143,19 @@ impl Studio {
     pub fn start(config: StudioConfig) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port is free");
         let address = listener.local_addr().expect("a listener has an address");
-        let shared = Arc::new(Shared { config, log: Mutex::default(), stopped: AtomicBool::new(false) });
+        let shared = Arc::new(Shared { config, address, log: Mutex::default(), stopped: AtomicBool::new(false) });
         let listening = thread::spawn({
             let shared = Arc::clone(&shared);
             move || shared.listen(&listener)
         });
-        Self { shared, address, listening: Some(listening) }
+        Self { shared, listening: Some(listening) }
     }
 
     /// `inferometer profile` of this server, with the tokenizer that every machine has, and without telemetry: it has no
     /// page of metrics.
     #[must_use]
     pub fn profile(&self) -> Program {
-        let url = format!("http://{}", self.address);
+        let url = format!("http://{}{}", self.shared.address, self.shared.config.under);
         let program = Program::profile().args(["--model", "film-1", "--url", &url, "--tokenizer", "builtin"]);
         program.args(["--no-server-metrics", "--no-gpu-telemetry", "--no-client-telemetry"])
     }
@@ -160,7 +182,7 @@ impl Drop for Studio {
     fn drop(&mut self) {
         self.shared.stopped.store(true, SeqCst);
         // Wakes the listener, which then sees that it is over.
-        let _ = TcpStream::connect(self.address);
+        let _ = TcpStream::connect(self.shared.address);
         if let Some(listening) = self.listening.take() {
             let _ = listening.join();
         }
@@ -169,7 +191,9 @@ impl Drop for Studio {
 
 /// The film of every job: bytes of all values, so that it is no text.
 fn film(size: usize) -> Vec<u8> {
-    (0..size).map(|at| at as u8).collect()
+    let mut film = (0..=u8::MAX).collect::<Vec<_>>().repeat(size.div_ceil(256));
+    film.truncate(size);
+    film
 }
 
 /// An id with everything in it that an id should not have.
@@ -213,6 +237,11 @@ impl Shared {
     /// Answers; nothing if the connection is to be closed.
     fn answer(&self, request: &Request, connection: &mut Connection) -> Option<()> {
         let path = http::unescape(&request.path);
+        let is_typed = !request.content_type.is_empty();
+        if is_typed != (request.method == "POST") {
+            self.log().oddities.push(format!("{} of the type '{}'", request.method, request.content_type));
+        }
+        let path = path.strip_prefix(self.config.under).unwrap_or_default();
         if request.method == "POST" && path == "/v1/jobs" {
             return self.submit(request, connection);
         }
@@ -249,7 +278,25 @@ impl Shared {
         if self.fault(number) == Some(Fault::Refused) {
             return connection.write_json(422, &json!({"error": {"message": "no such model"}}));
         }
-        connection.write_json(202, &json!({"id": id(number), "status": "queued"}))
+        self.say_state(connection, 202, &json!({"id": id(number), "status": "queued"}))
+    }
+
+    /// Says how far a job has come.
+    fn say_state(&self, connection: &mut Connection, status: u16, state: &Value) -> Option<()> {
+        let wait = self.config.retry_after.map(|seconds| format!("Retry-After: {seconds}\r\n"));
+        connection.write(status, "application/json", &wait.unwrap_or_default(), state.to_string().as_bytes())
+    }
+
+    /// Where a film lies.
+    fn place(&self, number: usize) -> String {
+        let (address, under) = (self.address, self.config.under);
+        let inner = format!("/v1/files/{number}");
+        match self.config.names {
+            Names::Inner => inner,
+            Names::Outer => format!("{under}{inner}"),
+            Names::Url => format!("http://{address}{under}{inner}"),
+            Names::Elsewhere => format!("http://elsewhere{under}{inner}"),
+        }
     }
 
     fn poll(&self, number: usize, request: &Request, connection: &mut Connection) -> Option<()> {
@@ -269,15 +316,15 @@ impl Shared {
             Some(Fault::FailsAfter(after)) if polls > after => {
                 connection.write_json(200, &json!({"id": id(number), "status": "failed", "error": "too dark"}))
             }
-            Some(Fault::NeverDone | Fault::FailsAfter(_)) => connection.write_json(200, &running),
-            Some(Fault::NoJson) => connection.write(200, "application/json", b"{\"id\": "),
+            Some(Fault::NeverDone | Fault::FailsAfter(_)) => self.say_state(connection, 200, &running),
+            Some(Fault::NoJson) => connection.write(200, "application/json", "", b"{\"id\": "),
             Some(Fault::Status(status)) => connection.write_json(status, &json!({"error": "out of order"})),
             Some(Fault::HangsUp) => None,
             _ if done => {
-                let result = format!("/v1/files/{number}");
-                connection.write_json(200, &json!({"id": id(number), "status": "done", "result": result}))
+                let done = json!({"id": id(number), "status": "done", "result": self.place(number)});
+                self.say_state(connection, 200, &done)
             }
-            _ => connection.write_json(200, &running),
+            _ => self.say_state(connection, 200, &running),
         }
     }
 
@@ -289,9 +336,9 @@ impl Shared {
         }
         sleep(self.config.fetch);
         match self.fault(number) {
-            Some(Fault::Empty) => connection.write(200, "video/mp4", b""),
-            Some(Fault::Moved) => connection.write(302, "text/plain", b""),
-            _ => connection.write(200, "video/mp4", &film(self.config.film)),
+            Some(Fault::Empty) => connection.write(200, "video/mp4", "", b""),
+            Some(Fault::Moved) => connection.write(302, "text/plain", "Location: /v1/elsewhere\r\n", b""),
+            _ => connection.write(200, "video/mp4", "", &film(self.config.film)),
         }
     }
 }

@@ -1,6 +1,8 @@
 //! Plugins and hosts of every version of the interface work together, in both directions.
 
 use inferometer_mock::MockConfig;
+use inferometer_plugin_sdk::types::{Answer, ErrorKind, Exchange, Reply};
+use inferometer_testkit::library;
 use inferometer_tests::{
     binary, compat,
     mock::Mock,
@@ -59,6 +61,35 @@ fn plugins_of_this_version_do_the_same_in_the_host_of_1_0_and_in_this_one() {
         assert_eq!(then, now);
         assert!(now.len() == 1 && now[0].starts_with(&format!("{kind} example-{kind}: ")), "{now:?}");
     }
+}
+
+#[test]
+fn an_endpoint_of_1_0_is_asked_by_the_call_it_knows() {
+    let registry = library(compat::version_1_0().plugin.clone()).expect("it is accepted");
+    let endpoint = registry.endpoint("old-endpoint", "{}").expect("it is made").component;
+    let read = |body: &'static str| {
+        let (status, content_type) = (200, "application/json".into());
+        let answer = Answer { status, exchange: 0, flags: 0, content_type, body: body.as_bytes().into() };
+        let mut reply = Reply::default();
+        let exchange = Exchange { state: 7, ..Exchange::new("/v1/completions") };
+        endpoint.on_answer(&answer, &exchange, &mut reply).map(|()| reply)
+    };
+    let reply = read(r#"{"choices":[{"text":" token","finish_reason":"stop"}]}"#).expect("it can be read");
+    assert_eq!(reply.deltas.len(), 1);
+    assert_eq!(reply.deltas[0].text.of(&reply.scratch), Some(b" token".as_slice()));
+    assert!(reply.next.is_empty());
+    let refused = read("no JSON").expect_err("it cannot be read");
+    assert!(refused.kind == ErrorKind::MALFORMED && refused.message.starts_with("old: "), "{refused}");
+}
+
+#[test]
+fn a_run_without_streams_works_on_an_endpoint_of_1_0() {
+    let mock = Mock::start(MockConfig::default());
+    let program = mock.profile().arg("--plugin").arg(&compat::version_1_0().plugin);
+    let outcome = program.args(["--endpoint-type", "old-endpoint", "--request-count", "3", "--osl", "6"]).run();
+    let results = Results::of(&outcome.expect_code(0));
+    assert_eq!(results.outcomes(), Outcomes { total: 3, ok: 3, ..Outcomes::default() });
+    assert_eq!(mock.stop().len(), 3);
 }
 
 #[test]

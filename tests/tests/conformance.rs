@@ -88,9 +88,14 @@ fn for_each(kind: Kind, check: impl Fn(&Registry, &str)) {
 }
 
 #[test]
-fn every_endpoint_keeps_the_laws() {
+fn every_endpoint_keeps_the_laws_and_reads_usual_events_without_allocating() {
     for_each(Kind::Endpoint, |registry, name| {
-        endpoint::check(|| registry.endpoint(name, "").unwrap().component, &goldens_of(name));
+        let (make, goldens) = (|| registry.endpoint(name, "").unwrap().component, goldens_of(name));
+        endpoint::check(make, &goldens);
+        if make().info().streams {
+            let count = |read: &mut dyn FnMut()| allocation_counter::measure(read).count_total;
+            endpoint::reads_usual_events_without_allocating(&*make(), &goldens, count);
+        }
     });
 }
 

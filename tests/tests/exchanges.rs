@@ -9,7 +9,7 @@ use std::time::Duration;
 use inferometer_tests::binary;
 use inferometer_tests::results::{Outcomes, Results};
 use inferometer_tests::run::{Outcome, Program};
-use inferometer_tests::studio::{Fault, Field, Studio, StudioConfig};
+use inferometer_tests::studio::{Fault, Field, Names, Studio, StudioConfig};
 
 /// Time between two polls.
 const POLL: Duration = Duration::from_millis(5);
@@ -42,7 +42,6 @@ fn all_exchanges_of_a_request_are_one_request_and_its_latency_is_that_of_the_who
     let (studio, outcome, results) = run(config, &[]);
     let outcome = outcome.expect_code(0);
     assert_eq!(results.outcomes(), Outcomes { total: 12, ok: 12, ..Outcomes::default() });
-    assert!(!results.summary["inferometer"]["verdict"]["state"].is_null());
     let at_least = ms(config.submit + config.work + config.fetch);
     for record in &results.records {
         let latency = record.number("request_latency");
@@ -111,6 +110,50 @@ fn the_bytes_of_a_binary_answer_are_counted_and_its_end_is_the_requests() {
         // The film, and some answers of a few dozen bytes about the job.
         assert!((20.0 * 1024.0..20.0 * 1024.0 + 20.0).contains(&received), "{received} KB");
         assert!(record.number("http_req_receiving") > 0.0, "{record:?}");
+    }
+}
+
+#[test]
+fn a_film_longer_than_is_kept_is_counted_to_its_end() {
+    const FILM: usize = (64 << 20) + 10_000;
+    let studio = Studio::start(StudioConfig { film: FILM, ..StudioConfig::default() });
+    let outcome = profile(&studio).args(["--request-count", "2", "--concurrency", "1", "--isl", "10"]).run();
+    let results = Results::of(&outcome.expect_code(0));
+    assert_eq!(results.outcomes(), Outcomes { total: 2, ok: 2, ..Outcomes::default() });
+    for record in &results.records {
+        assert!(record.number("http_req_data_received") >= FILM as f64 / 1024.0, "{record:?}");
+    }
+    assert_eq!(studio.connections(), 1);
+}
+
+#[test]
+fn all_exchanges_go_below_the_url_that_was_given_however_the_server_names_its_places() {
+    for under in ["", "/films/api"] {
+        for names in [Names::Inner, Names::Outer, Names::Url] {
+            let (studio, outcome, results) = run(StudioConfig { under, names, ..StudioConfig::default() }, &[]);
+            let _ = outcome.expect_code(0);
+            assert_eq!(results.outcomes().ok, 12, "{names:?} under '{under}'");
+            assert!(studio.jobs().iter().all(|job| job.fetches == 1), "{names:?} under '{under}'");
+        }
+    }
+}
+
+#[test]
+fn what_lies_on_another_server_is_not_asked_for() {
+    let (studio, outcome, results) = run(StudioConfig { names: Names::Elsewhere, ..StudioConfig::default() }, &[]);
+    assert_eq!(results.errors(), BTreeMap::from([("plugin".to_owned(), 12)]));
+    assert!(outcome.stdout.contains("is to go to http://elsewhere"), "{}", outcome.stdout);
+    assert!(studio.jobs().iter().all(|job| job.polls > 0 && job.fetches == 0));
+}
+
+#[test]
+fn a_server_that_asks_for_patience_is_given_it() {
+    let studio = Studio::start(StudioConfig { retry_after: Some(1), ..StudioConfig::default() });
+    let outcome = profile(&studio).args(["--request-count", "4", "--concurrency", "4", "--isl", "10"]).run();
+    assert_eq!(Results::of(&outcome.expect_code(0)).outcomes().ok, 4);
+    for job in studio.jobs() {
+        // Its work takes far less, so that one look at it is enough.
+        assert!(job.polls == 1 && job.shortest_pause >= Some(Duration::from_secs(1)), "{job:?}");
     }
 }
 

@@ -10,13 +10,15 @@ use inferometer_mock::MockConfig;
 use inferometer_tests::binary;
 use inferometer_tests::mock::Mock;
 use inferometer_tests::results::{Outcomes, Results};
-use inferometer_tests::run::{Outcome, Program};
+use inferometer_tests::run::{Outcome, Program, Running};
 
 /// Far more than any of these runs takes; one that hangs fails before the others of this file are done.
 const LIMIT: Duration = Duration::from_secs(40);
 
 /// Requests of a run that nothing goes wrong in.
 const ALL: u64 = 24;
+
+const COMPONENTS: [&str; 5] = ["wrong-endpoint", "wrong-timing", "wrong-dataset", "wrong-exporter", "wrong-collector"];
 
 static LIBRARY: LazyLock<PathBuf> = LazyLock::new(|| binary::example_plugin("inferometer-misbehaving"));
 
@@ -67,6 +69,26 @@ impl Wrong<'_> {
     fn run(self, more: &str) -> Outcome {
         let mock = Mock::start(MockConfig::default());
         self.program(&mock, more).run()
+    }
+
+    /// Starts a run that goes on until the component blocks, and for ever from then on.
+    fn blocks(self, mock: &Mock, more: &str) -> Running {
+        let mut running = self.program(mock, more).start();
+        let line = format!("blocks on purpose in {}", self.when);
+        running.wait_until(|running| running.stderr().contains(&line));
+        running
+    }
+
+    /// Expects a whole run in spite of a collector, and a note that names it, in `words`.
+    fn is_noted(self, words: &[&str]) {
+        let outcome = self.run("").expect_code(0);
+        let results = all_measured(&outcome);
+        let notes = results.summary["inferometer"]["notes"].as_array().expect("the summary has notes");
+        let about = notes.iter().filter_map(|note| note.as_str()).find(|note| note.contains(self.component));
+        let note = about.unwrap_or_else(|| panic!("{} {}: nothing of it in {notes:?}", self.when, self.how));
+        for word in words {
+            assert!(note.contains(word), "{} {}: no '{word}' in: {note}", self.when, self.how);
+        }
     }
 
     /// Expects the run to be refused with all of `words` before anything is sent.
@@ -127,7 +149,7 @@ fn all_measured(outcome: &Outcome) -> Results {
 
 #[test]
 fn each_component_serves_a_whole_run_as_long_as_nothing_is_wrong() {
-    for component in ["wrong-endpoint", "wrong-timing", "wrong-dataset", "wrong-exporter"] {
+    for component in COMPONENTS {
         let outcome = wrong(component, "", "").run("--streaming").expect_code(0);
         let _ = all_measured(&outcome);
         assert!(outcome.text("profile_export_aiperf.json").contains(component));
@@ -136,7 +158,7 @@ fn each_component_serves_a_whole_run_as_long_as_nothing_is_wrong() {
 
 #[test]
 fn a_component_that_cannot_be_made_is_refused_before_the_run() {
-    for component in ["wrong-endpoint", "wrong-timing", "wrong-dataset", "wrong-exporter"] {
+    for component in COMPONENTS {
         wrong(component, "create", "panic").is_refused("", &["panicked", "on purpose in create"]);
         wrong(component, "create", "fail").is_refused("", &["failed on purpose in create"]);
     }
@@ -161,18 +183,19 @@ fn what_goes_wrong_before_the_load_is_told_with_the_call_and_nothing_is_sent() {
 }
 
 #[test]
-fn a_data_set_without_sessions_is_refused() {
-    let outcome = wrong("wrong-dataset", "open", "empty").run("").expect_code(2);
-    assert!(outcome.stderr.contains("holds no request"), "{}", outcome.stderr);
+fn a_data_set_with_nothing_in_it_or_without_an_end_is_refused() {
+    wrong("wrong-dataset", "open", "empty").is_refused("", &["holds no request", "at least one session"]);
+    wrong("wrong-dataset", "open", "huge").is_refused("", &["has 1000000000000 sessions", "at most 10000000"]);
+    wrong("wrong-dataset", "session", "long").after(3).is_refused("", &["session 3", "more than 100000 turns"]);
 }
 
 #[test]
 fn an_endpoint_that_panics_fails_its_requests_from_then_on_and_the_run_goes_on() {
     let body = wrong("wrong-endpoint", "on_body", "panic");
-    body.fails_requests("", ALL, &["the endpoint's on_body: panicked: on purpose in on_body"]);
-    body.after(10).fails_requests("", ALL - 10, &["on_body: panicked: on purpose in on_body"]);
+    body.fails_requests("", ALL, &["endpoint 'wrong-endpoint': on_body panicked: on purpose in on_body"]);
+    body.after(10).fails_requests("", ALL - 10, &["on_body panicked: on purpose in on_body"]);
     let event = wrong("wrong-endpoint", "on_event", "panic");
-    event.fails_requests("--streaming", ALL, &["the endpoint's on_event: panicked"]);
+    event.fails_requests("--streaming", ALL, &["endpoint 'wrong-endpoint': on_event panicked"]);
     // Of four streams of seven events each some are over, and the others are not.
     let outcome = event.after(60).run("--streaming").expect_code(0);
     let outcomes = Results::of(&outcome).outcomes();
@@ -186,9 +209,17 @@ fn an_endpoint_that_says_what_cannot_be_fails_the_request_it_says_it_of() {
     event("outside").fails_requests("--streaming", ALL, &["named bytes outside the event"]);
     event("outside_scratch").fails_requests("--streaming", ALL, &["named bytes outside the event"]);
     event("outside_error").fails_requests("--streaming", ALL, &["named bytes outside the event"]);
-    event("unknown_code").fails_requests("--streaming", ALL, &["the endpoint's on_event: failed with code 77"]);
+    event("unknown_code").fails_requests(
+        "--streaming",
+        ALL,
+        &["endpoint 'wrong-endpoint': on_event failed with code 77"],
+    );
     body("outside").after(3).fails_requests("", ALL - 3, &["named bytes outside the event"]);
-    body("fail").after(3).fails_requests("", ALL - 3, &["the endpoint's on_body: failed on purpose in on_body"]);
+    body("fail").after(3).fails_requests(
+        "",
+        ALL - 3,
+        &["endpoint 'wrong-endpoint': on_body: failed on purpose in on_body"],
+    );
     body("several").fails_requests("", ALL, &["asked for 2 exchanges at once"]);
     body("bad_next").fails_requests("", ALL, &["the path \"no slash\" cannot be sent"]);
 }
@@ -259,6 +290,33 @@ fn a_strategy_that_never_ends_is_ended_by_the_count_and_its_sessions_are_those_t
     }
 }
 
+/// Its arrivals have no end, so what it missed is counted as far as can be, and the accounts hold.
+#[test]
+fn a_strategy_that_never_ends_is_ended_by_the_clock_and_its_missed_arrivals_are_counted_up_to_a_limit() {
+    for how in ["endless", "crawl"] {
+        let outcome = wrong("wrong-timing", "next", how).run("--benchmark-duration 0.3").expect_code(0);
+        let results = Results::of(&outcome);
+        let Outcomes { total, ok, error, cancelled, dropped } = results.outcomes();
+        assert!(ok > 0 && dropped > 0 && ok + dropped == total, "{how}: {:?}", results.outcomes());
+        assert_eq!((error, cancelled), (0, 0));
+        let reason = results.summary["incomplete_reason"].as_str().expect("not all was counted").to_owned();
+        assert!(reason.contains("next of 'wrong-timing'") && reason.contains("could be counted"), "{how}: {reason}");
+        assert_ne!(results.summary["inferometer"]["verdict"]["state"], "valid");
+    }
+}
+
+#[test]
+fn a_strategy_that_never_ends_can_be_interrupted_and_fills_no_memory() {
+    let mock = Mock::start(MockConfig { ttft_ms: 3_600_000.0, ..MockConfig::default() });
+    let mut running = wrong("wrong-timing", "next", "endless").program(&mock, "--benchmark-duration 1h").start();
+    running.wait_until(|_| mock.counter("mock_requests_running") == 4);
+    running.terminate();
+    let outcome = running.finish().expect_code(130);
+    let outcomes = Results::of(&outcome).outcomes();
+    assert_eq!((outcomes.ok, outcomes.error, outcomes.cancelled), (0, 0, 4));
+    assert!(outcomes.dropped <= 1 << 17, "so many wait for a slot at most: {outcomes:?}");
+}
+
 #[test]
 fn an_exporter_that_panics_or_fails_is_named_and_the_others_write() {
     for call in ["begin", "records", "finish"] {
@@ -284,11 +342,92 @@ fn an_exporter_cannot_write_outside_of_the_runs_folder_or_without_a_name() {
 }
 
 #[test]
+fn an_exporter_cannot_write_through_a_link_that_it_made() {
+    let outcome = wrong("wrong-exporter", "records", "link").run("").expect_code(1);
+    let _ = all_measured(&outcome);
+    assert!(outcome.stderr.contains("'link' is a symbolic link"), "{}", outcome.stderr);
+    assert!(outcome.artifact("link").is_symlink() && !outcome.folder().join("behind.txt").exists());
+}
+
+#[test]
+fn an_exporter_cannot_write_over_anothers_file() {
+    for call in ["begin", "records", "finish"] {
+        let outcome = wrong("wrong-exporter", call, "same").run("").expect_code(1);
+        let _ = all_measured(&outcome);
+        let words =
+            "warning: exporter 'wrong-exporter': 'profile_export_aiperf.json' is written by exporter 'json' already";
+        assert!(outcome.stderr.contains(words), "{}", outcome.stderr);
+    }
+}
+
+#[test]
+fn an_exporter_that_blocks_is_left_behind_and_the_others_write() {
+    for call in ["begin", "records", "finish", "drop"] {
+        let outcome = wrong("wrong-exporter", call, "block").run("--export-timeout 1").expect_code(1);
+        let _ = all_measured(&outcome);
+        let words = "warning: exporter 'wrong-exporter': it has done nothing for 1 s and is left behind";
+        assert!(outcome.stderr.contains(words), "{call}: {}", outcome.stderr);
+    }
+}
+
+#[test]
+fn whatever_a_collector_does_the_run_is_whole_and_its_note_names_it() {
+    for call in ["describe", "collect"] {
+        wrong("wrong-collector", call, "panic").is_noted(&[&format!("panicked: on purpose in {call}")]);
+        wrong("wrong-collector", call, "fail").is_noted(&[&format!("failed on purpose in {call}")]);
+        wrong("wrong-collector", call, "block").is_noted(&["does not answer"]);
+    }
+    wrong("wrong-collector", "collect", "panic").after(1).is_noted(&["panicked: on purpose in collect"]);
+    wrong("wrong-collector", "collect", "fail").after(1).is_noted(&["failed on purpose in collect"]);
+    wrong("wrong-collector", "collect", "block").after(1).is_noted(&["does not answer", "what it gave before is kept"]);
+    for how in ["outside", "not_a_number"] {
+        wrong("wrong-collector", "collect", how).is_noted(&["samples were of things it does not list, or no numbers"]);
+    }
+}
+
+#[test]
+fn what_blocks_before_the_load_is_ended_by_one_interrupt() {
+    for (component, call) in [
+        ("wrong-endpoint", "create"),
+        ("wrong-endpoint", "encode"),
+        ("wrong-dataset", "open"),
+        ("wrong-dataset", "session"),
+        ("wrong-timing", "start"),
+    ] {
+        let mock = Mock::start(MockConfig::default());
+        let running = wrong(component, call, "block").blocks(&mock, "");
+        running.interrupt();
+        let _ = running.finish().expect_code(130);
+        assert!(mock.stop().is_empty(), "{component} {call}: a request was sent");
+    }
+}
+
+#[test]
+fn what_blocks_a_worker_is_ended_by_a_second_interrupt() {
+    for (component, call) in [("wrong-endpoint", "on_body"), ("wrong-timing", "next"), ("wrong-timing", "on_flow")] {
+        let mock = Mock::start(MockConfig::default());
+        let mut running = wrong(component, call, "block").after(5).blocks(&mock, "");
+        running.interrupt();
+        running.wait_until(|running| running.stderr().contains("once more: out at once"));
+        running.interrupt();
+        let _ = running.finish().expect_code(130);
+    }
+}
+
+#[test]
+fn a_collectors_destructor_that_blocks_keeps_no_results_back() {
+    let outcome = wrong("wrong-collector", "drop", "block").run("").expect_code(0);
+    let _ = all_measured(&outcome);
+}
+
+#[test]
 fn a_panic_of_what_is_given_back_takes_nothing_away() {
-    for component in ["wrong-endpoint", "wrong-timing", "wrong-dataset", "wrong-exporter"] {
+    for component in COMPONENTS {
         let outcome = wrong(component, "drop", "panic").run("").expect_code(0);
         let _ = all_measured(&outcome);
-        assert!(outcome.stderr.contains("on purpose in drop"), "{}", outcome.stderr);
+        // A collector is given back on its own thread, for which nobody waits.
+        let is_seen = component == "wrong-collector" || outcome.stderr.contains("on purpose in drop");
+        assert!(is_seen, "{}", outcome.stderr);
     }
 }
 

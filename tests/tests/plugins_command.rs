@@ -352,10 +352,43 @@ fn components_that_end_the_process_or_hang_are_findings_and_hide_no_other() {
     let law = |name: &str, law: &str| outcome_of(&component(&report, name)["checks"], law);
     let (outcome, detail) = law("panics", "without a panic");
     assert!(outcome == "failed" && detail.contains("no more"), "{detail}");
-    let (outcome, detail) = law("quits", "sends the requests asked for");
-    assert!(outcome == "failed" && detail.contains("it ends after 0 of"), "{detail}");
+    let (outcome, detail) = law("quits", "ends at its limits");
+    assert!(outcome == "failed" && detail.starts_with("0 arrivals of 1"), "{detail}");
     let (outcome, detail) = made("asks");
     assert!(outcome == "skipped" && detail.contains("'token' has to be given"), "{detail}");
+    assert_eq!(law("asks", "ends at its limits").0, "skipped");
+}
+
+#[test]
+fn components_are_checked_with_the_options_and_the_file_that_they_need() {
+    let check = |kind: &str, more: &[&str]| plugins(&["check", "--json", text(&MADE.library(kind))]).args(more).run();
+    let of = |report: &Value, name: &str, words: &str| outcome_of(&component(report, name)["checks"], words);
+
+    let report = json(&check("unruly", &["--timeout", "2", "--plugin-option", "asks.token=x"]).expect_code(2));
+    assert_eq!(of(&report, "asks", "can be made with the given options").0, "ok");
+    let (outcome, detail) = of(&report, "asks", "without a panic");
+    assert!(outcome == "failed" && detail.contains("asked before the phase began"), "{detail}");
+    assert_eq!(of(&report, "panics", "can be made with default options").0, "ok");
+
+    let report = json(&check("timing", &["--plugin-option", "made-timing.no_such=1"]).expect_code(2));
+    let (outcome, detail) = of(&report, "made-timing", "can be made with the given options");
+    assert!(outcome == "failed" && detail.contains("no option 'no_such'"), "{detail}");
+    for (option, words) in [("acme.size=1", "it has made-timing"), ("acme", "name.key=value")] {
+        let outcome = check("timing", &["--plugin-option", option]).expect_code(2);
+        assert!(outcome.stderr.contains(words), "{}", outcome.stderr);
+    }
+
+    let report = json(&check("dataset", &[]).expect_code(0));
+    let (outcome, detail) = of(&report, "made-dataset", "opens a data set");
+    assert!(outcome == "skipped" && detail.contains("without --input-file"), "{detail}");
+    assert_eq!(of(&report, "made-dataset", "its number and its data set alone").0, "skipped");
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("prompts.tsv");
+    fs::write(&file, "Why is the sky blue?\nCount to ten.\t32\n").unwrap();
+    let report = json(&check("dataset", &["--input-file", text(&file)]).expect_code(0));
+    let opened = of(&report, "made-dataset", "opens a data set");
+    assert_eq!((opened.0.as_str(), opened.1.as_str()), ("ok", "2 sessions"));
+    assert_eq!(of(&report, "made-dataset", "its number and its data set alone").0, "ok");
 }
 
 #[cfg(target_os = "linux")]

@@ -1,7 +1,7 @@
 //! `plugins install`: puts a checked library where every run finds it.
 
 use super::{
-    check::{self, Report},
+    check::{Report, Terms},
     printable,
 };
 use crate::{Ended, Failure, args::InstallArgs, terminal::say};
@@ -31,7 +31,7 @@ pub(crate) fn run(args: &InstallArgs) -> Ended {
         ));
     };
     let file = if args.file.is_dir() { build(&args.file)? } else { args.file.clone() };
-    let report = Report::of(&file, args.allow_unsafe_permissions, check::limit(args.timeout))?;
+    let report = Report::of(&file, &Terms::new(args.allow_unsafe_permissions, args.timeout))?;
     let is_forced = args.force && report.is_safe();
     if !report.is_good() {
         say(report.page());

@@ -6,8 +6,8 @@
 use crate::{
     documents::{DatasetInfo, DatasetRequest, EndpointInfo, Report, Run, TelemetrySource},
     types::{
-        Answer, Catalogue, Collection, Delta, ErrorKind, Event, Flow, Load, Outgoing, PhaseSpec, Record, Reply,
-        Request, Result, Sample, Step, Turn, TurnTime,
+        Answer, Catalogue, Collection, Delta, ErrorKind, Event, Exchange, Flow, Load, Outgoing, PhaseSpec, Record,
+        Reply, Request, Result, Sample, Step, Turn, TurnTime,
     },
 };
 use abi_stable::std_types::RVec;
@@ -38,6 +38,16 @@ pub trait Endpoint: Send + Sync + 'static {
     /// # Errors
     /// [`ErrorKind::MALFORMED`] when the body cannot be read; the message says what was expected.
     fn on_body(&self, answer: &Answer<'_>, out: &mut Reply) -> Result<()>;
+
+    /// The same, told more: of which exchange it is the answer, and its header fields. For endpoints whose requests take
+    /// several exchanges; the others have [`Endpoint::on_body`], which this calls unless it is written. Since 1.1: an
+    /// older host calls [`Endpoint::on_body`].
+    ///
+    /// # Errors
+    /// As for [`Endpoint::on_body`].
+    fn on_answer(&self, answer: &Answer<'_>, _exchange: &Exchange<'_>, out: &mut Reply) -> Result<()> {
+        self.on_body(answer, out)
+    }
 }
 
 /// The data set's own times, for strategies that follow them.

@@ -79,7 +79,7 @@ impl Flight {
     async fn exchanges(&mut self, worker: &Worker, ready: &Ready, to: usize) -> Result<(), Failure> {
         let job = &*worker.job;
         let Self { row, buffers, ids, first, stamps, exchange, paused, .. } = self;
-        let mut reading = Reading::new(&*job.endpoint, &job.info, worker.streaming, row, buffers, first);
+        let mut reading = Reading::new(job, &ready.outgoing, worker.streaming, row, buffers, first);
         let mut outgoing = Cow::Borrowed(&ready.outgoing);
         loop {
             let head = job.server.head(to, &outgoing)?;
@@ -91,14 +91,13 @@ impl Flight {
             }
             let Some(next) = reading.next.take() else { return reading.verdict() };
             if *exchange + 1 == MOST_EXCHANGES {
-                let text = format!(
-                    "the endpoint asked for more than {MOST_EXCHANGES} exchanges; if it polls, let it wait longer in between"
-                );
-                return Err(Failure::new(FailureKind::Plugin, text));
+                return Err(job.blame(format_args!(
+                    "it asked for more than {MOST_EXCHANGES} exchanges; if it polls, let it wait longer in between"
+                )));
             }
             stamp(reading.row, std::mem::replace(stamps, Stamps::EMPTY), *exchange);
             *exchange += 1;
-            reading.exchange = *exchange;
+            reading.go_on(*exchange, &next);
             if next.delay_ns > 0 {
                 let until = job.clock.now().saturating_add(next.delay_ns);
                 *paused = true;

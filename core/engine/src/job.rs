@@ -1,6 +1,6 @@
 //! [`Job`]: what all workers share of a run. Immutable but for a few counters.
 
-use crate::{EngineError, control::Control, pool::Pool};
+use crate::{EngineError, base::Base, control::Control, pool::Pool};
 use inferometer_abi::{
     api::Endpoint,
     documents::EndpointInfo,
@@ -9,7 +9,7 @@ use inferometer_abi::{
 };
 use inferometer_load::{Arrival, Budget, Sampler};
 use inferometer_model::{
-    Clock, ConfigError, Failure,
+    Clock, ConfigError, Failure, FailureKind,
     config::ConnectionReuse,
     plan::{PhasePlan, Plan, ServerPlan},
 };
@@ -17,6 +17,7 @@ use inferometer_net::{Destination, Head, RequestIds};
 use inferometer_tokens::seed_for;
 use std::{
     borrow::Cow,
+    fmt::Display,
     net::ToSocketAddrs as _,
     sync::{
         Arc,
@@ -26,11 +27,15 @@ use std::{
 use tokio::sync::Semaphore;
 use url::Url;
 
+const CONTENT_TYPE: &str = "Content-Type";
+
 /// What all workers share.
 pub(crate) struct Job {
     pub(crate) clock: Clock,
     pub(crate) control: Control,
     pub(crate) endpoint: Box<dyn Endpoint>,
+    /// What the endpoint is called, for messages.
+    name: String,
     pub(crate) info: EndpointInfo,
     pub(crate) pool: Pool,
     pub(crate) server: Server,
@@ -56,11 +61,17 @@ impl Job {
             server: Server::new(&plan.server, &info)?,
             timeout_ns: plan.server.timeout_ns,
             ids: [seed_for(plan.seed, "request-id", 0), seed_for(plan.seed, "request-id", 1)],
+            name: plan.server.endpoint.clone(),
             endpoint,
             info,
             pool,
             phases,
         })
+    }
+
+    /// A failure that is the endpoint's own.
+    pub(crate) fn blame(&self, what: impl Display) -> Failure {
+        Failure::new(FailureKind::Plugin, format!("endpoint '{}': {what}", self.name))
     }
 
     /// The identifiers of a request: version 8 UUIDs made of the seed, so that the same seed sends the same bytes.
@@ -147,7 +158,9 @@ pub(crate) struct Course {
 /// Where requests go and what their heads say.
 pub(crate) struct Server {
     pub(crate) destinations: Vec<Destination>,
-    paths: Vec<String>,
+    /// The path that the endpoint calls its own.
+    pub(crate) path: String,
+    bases: Vec<Base>,
     heads: Vec<Head>,
     headers: Vec<(String, String)>,
 }
@@ -168,15 +181,15 @@ impl Server {
             headers.retain(|(before, _)| !before.eq_ignore_ascii_case(name));
             headers.push((name.clone(), value.reveal().to_owned()));
         }
-        if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("Content-Type")) {
-            headers.push(("Content-Type".to_owned(), "application/json".to_owned()));
+        if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case(CONTENT_TYPE)) {
+            headers.push((CONTENT_TYPE.to_owned(), "application/json".to_owned()));
         }
         if plan.reuse == ConnectionReuse::Never {
             headers.push(("Connection".to_owned(), "close".to_owned()));
         }
         let destinations = plan.urls.iter().map(look_up).collect::<Result<Vec<_>, _>>()?;
-        let paths: Vec<String> = plan.urls.iter().map(|url| join(url, path)).collect();
-        let mut server = Self { destinations, paths, heads: Vec::new(), headers };
+        let bases = plan.urls.iter().map(|url| Base::new(url, path)).collect();
+        let mut server = Self { destinations, path: path.to_owned(), bases, heads: Vec::new(), headers };
         let heads = (0..server.destinations.len()).map(|to| server.render(to, &Outgoing::default()));
         let refuse = |failure: Failure| EngineError::Config(ConfigError::new(failure.message));
         server.heads = heads.collect::<Result<_, _>>().map_err(refuse)?;
@@ -193,34 +206,19 @@ impl Server {
     }
 
     fn render(&self, to: usize, outgoing: &Outgoing) -> Result<Head, Failure> {
-        let or = |given: &str, usual: &str| if given.is_empty() { usual.to_owned() } else { given.to_owned() };
-        let (method, path) = (or(&outgoing.method, "POST"), or(&outgoing.path, &self.paths[to]));
-        let kind = (!outgoing.content_type.is_empty()).then(|| ("Content-Type", outgoing.content_type.as_str()));
+        let method = if outgoing.method.is_empty() { "POST" } else { outgoing.method.as_str() };
+        let path = self.bases[to].follow(&outgoing.path)?;
+        let kind = (!outgoing.content_type.is_empty()).then(|| (CONTENT_TYPE, outgoing.content_type.as_str()));
         let given = outgoing.headers.iter().map(|header| (header.name.as_str(), header.value.as_str()));
         let own: Vec<(&str, &str)> = kind.into_iter().chain(given).collect();
+        // What is asked for without a body has no type.
+        let is_bare = method != "POST" && outgoing.body.is_empty();
         let shared = self.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-        let kept = shared.filter(|(name, _)| !own.iter().any(|(by, _)| by.eq_ignore_ascii_case(name)));
-        Head::new(&method, &path, &self.destinations[to], kept.chain(own.iter().copied()))
-    }
-}
-
-/// Path and query of requests: the base's own path before the endpoint's, without saying anything twice.
-pub(crate) fn join(base: &Url, path: &str) -> String {
-    let (bare, query) = path.split_once('?').map_or((path, None), |(bare, query)| (bare, Some(query)));
-    let own = base.path().trim_end_matches('/');
-    let joined = if own.ends_with(bare) {
-        own.to_owned()
-    } else if let Some(rest) = bare.strip_prefix("/v1/")
-        && own.ends_with("/v1")
-    {
-        format!("{own}/{rest}")
-    } else {
-        format!("{own}{bare}")
-    };
-    let joined = if joined.is_empty() { "/".to_owned() } else { joined };
-    match query.or_else(|| base.query()) {
-        Some(query) => format!("{joined}?{query}"),
-        None => joined,
+        let kept = shared.filter(|(name, _)| {
+            !(own.iter().any(|(by, _)| by.eq_ignore_ascii_case(name))
+                || is_bare && name.eq_ignore_ascii_case(CONTENT_TYPE))
+        });
+        Head::new(method, &path, &self.destinations[to], kept.chain(own.iter().copied()))
     }
 }
 
@@ -244,18 +242,6 @@ fn look_up(url: &Url) -> Result<Destination, EngineError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_path_is_joined_without_saying_anything_twice() {
-        let joined = |base: &str, path: &str| join(&Url::parse(base).unwrap(), path);
-        assert_eq!(joined("http://h", "/v1/chat/completions"), "/v1/chat/completions");
-        assert_eq!(joined("http://h/v1/", "/v1/chat/completions"), "/v1/chat/completions");
-        assert_eq!(joined("http://h/api", "/v1/x"), "/api/v1/x");
-        assert_eq!(joined("http://h/v1/x", "/v1/x"), "/v1/x");
-        assert_eq!(joined("http://h/api?key=1", "/x"), "/api/x?key=1");
-        assert_eq!(joined("http://h/api", ""), "/api");
-        assert_eq!(joined("http://h", ""), "/");
-    }
 
     #[test]
     fn an_ipv6_address_is_looked_up_without_its_brackets() {

@@ -4,6 +4,7 @@
 //! found. Nothing here prints, and nothing but an exporter writes a result file.
 
 mod artifacts;
+mod base;
 mod control;
 mod error;
 mod export;

@@ -12,6 +12,12 @@ use inferometer_model::{
 };
 use inferometer_tokens::seed_for;
 
+/// Most sessions of a data set, and most turns of all of them together: they are kept in memory.
+const MOST_SESSIONS: u64 = 10_000_000;
+const MOST_TURNS: u64 = 10_000_000;
+/// Most turns of one session; a loader that goes beyond it never comes to an end.
+const MOST_TURNS_OF_SESSION: u64 = 100_000;
+
 /// One session, ready to be sent.
 #[derive(Debug, Default)]
 pub(crate) struct Session {
@@ -44,20 +50,25 @@ impl Pool {
         endpoint: &dyn Endpoint,
         text: &dyn TextTools,
     ) -> Result<Self, EngineError> {
+        let of_loader = |error| EngineError::component(&plan.data.loader)(error);
+        let refused = |text: String| Err(of_loader(Error::config(text)));
+        if count == 0 {
+            return refused("the data set holds no request; give one with at least one session".to_owned());
+        }
+        if count > MOST_SESSIONS {
+            return refused(format!(
+                "the data set has {count} sessions, and they are kept in memory; give one of at most {MOST_SESSIONS}"
+            ));
+        }
         let mut sessions = Vec::new();
         let mut turns = 0;
         for index in 0..count {
-            let mut encoder = Encoder { plan, endpoint, turns: &mut turns, session: Session::default(), error: None };
-            loader
-                .session(index, text, &mut encoder)
-                .map_err(|error| EngineError::component(&plan.data.loader)(placed("session", index, &error)))?;
-            let Encoder { mut session, error, .. } = encoder;
-            if let Some(error) = error {
-                return Err(EngineError::component(&plan.server.endpoint)(placed("encode", index, &error)));
-            }
+            let session = Session::default();
+            let mut encoder = Encoder { plan, endpoint, index, turns: &mut turns, session, refused: None };
+            loader.session(index, text, &mut encoder).map_err(|error| of_loader(placed("session", index, &error)))?;
+            let mut session = encoder.finish()?;
             if session.turns.is_empty() {
-                let refuse = EngineError::component(&plan.data.loader);
-                return Err(refuse(Error::config(format!("session {index} of the data set holds no request"))));
+                return refused(format!("session {index} of the data set holds no request"));
             }
             if session.name.is_empty() {
                 session.name = format!("session_{index:06}");
@@ -83,14 +94,17 @@ impl Timetable for Pool {
     }
 }
 
-/// Encodes turns as the loader gives them.
+/// Encodes the turns of one session as the loader gives them.
 struct Encoder<'a> {
     plan: &'a Plan,
     endpoint: &'a dyn Endpoint,
+    /// Number of the session.
+    index: u64,
     /// Turns encoded so far, over all sessions: models are shared out by it.
     turns: &'a mut u64,
     session: Session,
-    error: Option<Error>,
+    /// Why a turn was not taken. The loader cannot be told, so all further ones are passed over.
+    refused: Option<EngineError>,
 }
 
 impl SessionSink for Encoder<'_> {
@@ -99,6 +113,29 @@ impl SessionSink for Encoder<'_> {
     }
 
     fn turn(&mut self, turn: &Turn<'_>) {
+        if self.refused.is_none() {
+            self.refused = self.take(turn).err();
+        }
+    }
+}
+
+impl Encoder<'_> {
+    /// The session, if all of its turns were taken.
+    fn finish(self) -> Result<Session, EngineError> {
+        self.refused.map_or(Ok(self.session), Err)
+    }
+
+    fn take(&mut self, turn: &Turn<'_>) -> Result<(), EngineError> {
+        let too_many = |what: &str, most: u64| {
+            let text = format!("{what} has more than {most} turns, and they are kept in memory; give a smaller one");
+            EngineError::component(&self.plan.data.loader)(Error::config(text))
+        };
+        if self.session.turns.len() as u64 == MOST_TURNS_OF_SESSION {
+            return Err(too_many(&format!("session {} of the data set", self.index), MOST_TURNS_OF_SESSION));
+        }
+        if *self.turns == MOST_TURNS {
+            return Err(too_many("the data set", MOST_TURNS));
+        }
         let server = &self.plan.server;
         let extra = merged_extra(server, turn.extra_json.as_str());
         let model = if turn.model.is_empty() { self.model() } else { turn.model.as_str() };
@@ -117,19 +154,14 @@ impl SessionSink for Encoder<'_> {
         let mut outgoing = Outgoing::default();
         let encoded = self.endpoint.encode(&request, &mut outgoing);
         *self.turns += 1;
-        match encoded {
-            Ok(()) => self.session.turns.push(Ready {
-                outgoing,
-                prompt: prompt_text(turn),
-                max_tokens: turn.max_tokens,
-                time: turn.time,
-            }),
-            Err(error) => self.error = Some(error),
-        }
+        encoded.map_err(|error| {
+            EngineError::component(&self.plan.server.endpoint)(placed("encode", self.index, &error))
+        })?;
+        let (prompt, max_tokens, time) = (prompt_text(turn), turn.max_tokens, turn.time);
+        self.session.turns.push(Ready { outgoing, prompt, max_tokens, time });
+        Ok(())
     }
-}
 
-impl Encoder<'_> {
     fn model(&self) -> &str {
         let models = &self.plan.models;
         let drawn = match self.plan.model_selection {

@@ -102,9 +102,6 @@ impl Prepared {
             None => &plan.data.loader,
         }))?;
         let pool = Pool::prepare(&plan, dataset.sessions, &*loader, &*endpoint, &text)?;
-        if pool.sessions.iter().all(|session| session.turns.is_empty()) {
-            return Err(config_error("the data set holds no request; give one with at least one session"));
-        }
         let mut exporters = Vec::new();
         for name in EXPORTERS.into_iter().chain(plan.exporters.iter().map(String::as_str)) {
             let made = registry.exporter(name, &options_of(Kind::Exporter, name)?)?;
@@ -114,7 +111,12 @@ impl Prepared {
         let mut collectors = Vec::new();
         for source in &plan.telemetry.sources {
             let entry = registry.find(Kind::Collector, &source.collector)?;
-            let options = options_for(entry, &plan.plugin_options, source.options.clone());
+            let mut own = source.options.clone();
+            if !source.headers.is_empty() {
+                let headers = source.headers.iter().map(|(name, value)| (name.clone(), value.reveal().into()));
+                own.insert("headers".to_owned(), Value::Object(headers.collect()));
+            }
+            let options = options_for(entry, &plan.plugin_options, own);
             let made = registry.collector(&source.collector, &options)?;
             if !components.contains(&made.used) {
                 components.push(made.used);
@@ -222,7 +224,7 @@ impl Prepared {
         let mut notes = self.notes;
         notes.extend(collected.notes);
         for line in inferometer_host::drain_log() {
-            notes.push(line.message);
+            notes.push(format!("{}: {}", line.target, line.message));
         }
         let busy = found.iter().map(|found| found.busy).fold(0.0, f64::max);
         let strategy_error = found.iter_mut().find_map(|found| found.strategy_error.take());

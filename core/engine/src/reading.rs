@@ -1,14 +1,18 @@
 //! [`Reading`]: one answer as it comes in: what the endpoint says of each event, stamped and kept.
 
-use crate::store::{self, ANSWER_LIMIT, FirstEvent};
+use crate::{
+    job::Job,
+    store::{self, ANSWER_LIMIT, FirstEvent},
+};
 use inferometer_abi::{
     RVec,
-    api::Endpoint,
-    documents::EndpointInfo,
-    types::{ABSENT_NS, Answer, Delta, ErrorKind, Event, NO_COUNT, Outgoing, Reply, Span, delta_flags},
+    types::{
+        ABSENT_NS, Answer, Delta, ErrorKind, Event, Exchange, Field, NO_COUNT, Outgoing, Reply, Span, answer_flags,
+        delta_flags,
+    },
 };
 use inferometer_model::{Failure, FailureKind, Row};
-use inferometer_net::{Delivery, Receiver};
+use inferometer_net::{Delivery, Receiver, Whole};
 use std::borrow::Cow;
 
 /// Longest message kept of a failure, in characters.
@@ -36,8 +40,7 @@ impl Buffers {
 
 /// One answer as it comes in.
 pub(crate) struct Reading<'a> {
-    endpoint: &'a dyn Endpoint,
-    info: &'a EndpointInfo,
+    job: &'a Job,
     /// Whether a stream was asked for.
     streaming: bool,
     pub(crate) row: &'a mut Row,
@@ -45,6 +48,10 @@ pub(crate) struct Reading<'a> {
     first: &'a mut FirstEvent,
     /// Number of the exchange within the request.
     pub(crate) exchange: u16,
+    /// The path that the exchange asked; empty: the endpoint's own.
+    path: Cow<'a, str>,
+    /// What the endpoint wants to be told again of the exchange.
+    state: u64,
     /// The next exchange, if the endpoint wants one.
     pub(crate) next: Option<Outgoing>,
     status: u16,
@@ -56,22 +63,24 @@ pub(crate) struct Reading<'a> {
 }
 
 impl<'a> Reading<'a> {
+    /// The answer to the first exchange of a request.
     pub(crate) fn new(
-        endpoint: &'a dyn Endpoint,
-        info: &'a EndpointInfo,
+        job: &'a Job,
+        outgoing: &'a Outgoing,
         streaming: bool,
         row: &'a mut Row,
         buffers: &'a mut Buffers,
         first: &'a mut FirstEvent,
     ) -> Self {
         Self {
-            endpoint,
-            info,
+            job,
             streaming,
             row,
             buffers,
             first,
             exchange: 0,
+            path: Cow::Borrowed(&outgoing.path),
+            state: outgoing.state(),
             next: None,
             status: 0,
             content_type: String::new(),
@@ -81,12 +90,19 @@ impl<'a> Reading<'a> {
         }
     }
 
+    /// The next answer will be the one to `outgoing`, as exchange number `exchange`.
+    pub(crate) fn go_on(&mut self, exchange: u16, outgoing: &Outgoing) {
+        self.exchange = exchange;
+        self.path = Cow::Owned(outgoing.path.to_string());
+        self.state = outgoing.state();
+    }
+
     /// What to say of an answer that was read to its end.
     pub(crate) fn verdict(&self) -> Result<(), Failure> {
         if self.streamed && self.events == 0 {
             return Err(Failure::new(FailureKind::NoContent, "a stream without any event"));
         }
-        if self.streamed && self.info.ends_explicitly && !self.ended {
+        if self.streamed && self.job.info.ends_explicitly && !self.ended {
             return Err(Failure::new(
                 FailureKind::Truncated,
                 "the stream ended without its terminator and without a finish reason",
@@ -106,7 +122,8 @@ impl<'a> Reading<'a> {
     /// Takes in what an event or a body holds. `within` is what its spans point into.
     #[inline]
     fn take(&mut self, delta: &Delta, within: &[u8], at_ns: u64) -> Result<(), Failure> {
-        let lies = || Failure::new(FailureKind::Plugin, "the endpoint named bytes outside the event");
+        let job = self.job;
+        let lies = || job.blame("it named bytes outside the event");
         let text = |span: Span| span.of(within).ok_or_else(lies);
         if delta.flags & delta_flags::ERROR != 0 {
             let message = String::from_utf8_lossy(text(delta.error)?).into_owned();
@@ -169,7 +186,7 @@ impl Receiver for Reading<'_> {
             || is("application/jsonl")
             || (self.streaming && kind.is_empty());
         self.streamed = stream && (200..300).contains(&status);
-        if self.streamed { Delivery::Events(self.info.framing) } else { Delivery::Whole }
+        if self.streamed { Delivery::Events(self.job.info.framing) } else { Delivery::Whole }
     }
 
     #[inline]
@@ -180,35 +197,47 @@ impl Receiver for Reading<'_> {
         let mut delta = Delta::EMPTY;
         let mut scratch = std::mem::take(&mut self.buffers.scratch);
         scratch.clear();
-        let read = self.endpoint.on_event(&event, &mut delta, &mut scratch).map_err(|kind| unreadable(kind, data));
+        let job = self.job;
+        let read = job.endpoint.on_event(&event, &mut delta, &mut scratch).map_err(|kind| unreadable(job, kind, data));
         let within = if delta.flags & delta_flags::SCRATCH != 0 { scratch.as_slice() } else { data };
         let taken = read.and_then(|()| self.take(&delta, within, at_ns));
         self.buffers.scratch = scratch;
         taken
     }
 
-    fn body(&mut self, body: &[u8], at_ns: u64) -> Result<(), Failure> {
+    fn whole(&mut self, Whole { fields, body, is_cut }: Whole<'_>, at_ns: u64) -> Result<(), Failure> {
         if !(200..300).contains(&self.status) {
             let redirect = if (300..400).contains(&self.status) { " (redirects are not followed)" } else { "" };
             let message = format!("{} {}{redirect}", self.status, server_message(body));
             return Err(Failure::new(FailureKind::HttpStatus, message));
         }
+        if is_cut && is_text(&self.content_type) {
+            return Err(Failure::new(FailureKind::Malformed, "the answer is a text of more than 64 MiB"));
+        }
         let answer = Answer {
             status: self.status,
             exchange: self.exchange,
-            flags: 0,
+            flags: if is_cut { answer_flags::TRUNCATED } else { 0 },
             content_type: self.content_type.as_str().into(),
             body: body.into(),
         };
+        let job = self.job;
+        let fields = fields.read();
+        let headers: Vec<Field<'_>> =
+            fields.iter().map(|(name, value)| Field { name: (*name).into(), value: (&**value).into() }).collect();
+        let path = if self.path.is_empty() { &job.server.path } else { &*self.path };
+        let exchange = Exchange { state: self.state, headers: headers.as_slice().into(), ..Exchange::new(path) };
         let mut reply = Reply::default();
-        self.endpoint.on_body(&answer, &mut reply).map_err(|error| match error.kind {
+        job.endpoint.on_answer(&answer, &exchange, &mut reply).map_err(|error| match error.kind {
             ErrorKind::MALFORMED => Failure::new(FailureKind::Malformed, shorten(&error.message)),
-            _ => Failure::new(FailureKind::Plugin, format!("the endpoint's on_body: {}", shorten(&error.message))),
+            ErrorKind::PANICKED if error.message.starts_with("panicked") => {
+                job.blame(format_args!("on_body {}", shorten(&error.message)))
+            }
+            _ => job.blame(format_args!("on_body: {}", shorten(&error.message))),
         })?;
         if reply.next.len() > 1 {
-            let text =
-                format!("the endpoint asked for {} exchanges at once; one may follow an answer", reply.next.len());
-            return Err(Failure::new(FailureKind::Plugin, text));
+            let count = reply.next.len();
+            return Err(job.blame(format_args!("it asked for {count} exchanges at once; one may follow an answer")));
         }
         self.next = reply.next.into_iter().next();
         for delta in &reply.deltas {
@@ -217,6 +246,12 @@ impl Receiver for Reading<'_> {
         }
         Ok(())
     }
+}
+
+/// Whether an answer is of use only as a whole; without a type it is taken for that, too.
+fn is_text(content_type: &str) -> bool {
+    let kind = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    kind.is_empty() || kind.starts_with("text/") || kind.ends_with("json") || kind.ends_with("xml")
 }
 
 /// Appends text in its JSON-escaped form, which all kept text has.
@@ -248,17 +283,12 @@ pub(crate) fn unescape(text: &[u8]) -> Cow<'_, str> {
     }
 }
 
-fn unreadable(kind: ErrorKind, data: &[u8]) -> Failure {
+fn unreadable(job: &Job, kind: ErrorKind, data: &[u8]) -> Failure {
     let start = shorten(&String::from_utf8_lossy(&data[..data.len().min(200)]));
     match kind {
         ErrorKind::MALFORMED => Failure::new(FailureKind::Malformed, format!("an event that cannot be read: {start}")),
-        ErrorKind::PANICKED => {
-            Failure::new(FailureKind::Plugin, "the endpoint's on_event: panicked, and takes no more calls")
-        }
-        other => {
-            let text = format!("the endpoint's on_event: failed with code {} on: {start}", other.0);
-            Failure::new(FailureKind::Plugin, text)
-        }
+        ErrorKind::PANICKED => job.blame("on_event panicked, and it takes no more calls"),
+        other => job.blame(format_args!("on_event failed with code {} on: {start}", other.0)),
     }
 }
 
@@ -298,6 +328,14 @@ mod tests {
         push_text(&mut kept, br"\u00e9\ud83d", true);
         push_text(&mut kept, br"\ude00", true);
         assert_eq!(unescape(&kept), format!("{original}é😀"));
+    }
+
+    #[test]
+    fn what_is_of_use_only_as_a_whole_is_a_text() {
+        for text in ["", "application/JSON; charset=utf-8", "application/problem+json", "text/plain", "image/svg+xml"] {
+            assert!(is_text(text), "{text}");
+        }
+        assert!(!["video/mp4", "application/octet-stream", "audio/wav"].into_iter().any(is_text));
     }
 
     #[test]

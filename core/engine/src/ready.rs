@@ -71,7 +71,7 @@ impl Probe {
         let mut outgoing = Outgoing::default();
         endpoint.encode(&request, &mut outgoing).map_err(EngineError::component(&plan.server.endpoint))?;
         let path = plan.server.path.clone().unwrap_or_else(|| endpoint.info().path);
-        let url = format!("{}://{}{}", url.scheme(), url.authority(), crate::job::join(url, &path));
+        let url = format!("{}://{}{}", url.scheme(), url.authority(), crate::base::join(url, &path));
         Ok(Self { url, body: Some(outgoing.body.into()), model: None })
     }
 }

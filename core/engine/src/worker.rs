@@ -33,6 +33,12 @@ const NO_WAIT_NS: u64 = 10_000;
 const NO_WAITS_IN_A_ROW: u32 = 1_000_000;
 /// A wait of more than this is one without end, in nanoseconds: some thirty years.
 const FOR_EVER_NS: u64 = 1_000_000_000_000_000_000;
+/// Most sessions that one worker has open, where there are not more slots. Further arrivals wait in the schedule and not
+/// in memory; they are as late as they would be.
+const MOST_LIVE: u64 = 1 << 17;
+/// How long arrivals that were not sent are counted after a phase, in nanoseconds; and how long once the run is stopped.
+const COUNTING_NS: u64 = 5_000_000_000;
+const COUNTING_STOPPED_NS: u64 = 500_000_000;
 
 /// What a worker brings home.
 #[derive(Debug, Default)]
@@ -144,9 +150,7 @@ pub(crate) fn run(assignment: Assignment) -> io::Result<Found> {
         }
         // What is still in flight is dropped here, and each such request keeps a row that says so.
         drop(local);
-        // What a phase that was stopped early would still have sent was never due.
-        let missed = if worker.is_over(job.clock.now()) { worker.pump.borrow_mut().missed() } else { 0 };
-        store.borrow_mut().missed.push(missed);
+        store.borrow_mut().missed.push(worker.missed());
         found.strategy_error = worker.error.take().or(found.strategy_error.take());
         found.busy = (thread_cpu_ns() - cpu) as f64 / ((job.clock.now() - wall) as f64).max(1.0);
     }
@@ -175,7 +179,7 @@ async fn drive(worker: &Rc<Worker>, phase: &Phase) {
             // Neither a burst nor waits that are over at once may keep the answers waiting.
             tokio::task::yield_now().await;
         }
-        let until = match worker.next() {
+        let until = match worker.next_if_room() {
             Action::Launch(arrival) => {
                 no_waits = 0;
                 worker.launch(arrival);
@@ -226,6 +230,19 @@ impl Worker {
         })
     }
 
+    /// What the schedule wants now; with too many sessions open, to be asked when one has ended, or the phase.
+    fn next_if_room(&self) -> Action {
+        if self.is_full() && !self.is_over(self.job.clock.now()) {
+            self.phase().plan.stop.duration_ns.map_or(Action::Park, Action::Until)
+        } else {
+            self.next()
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        u64::from(self.live.get()) >= MOST_LIVE.max(self.phase().plan.concurrency.unwrap_or(0))
+    }
+
     /// Keeps the strategy's error, with the call it came in; of several the first, which is the cause.
     fn schedule_failed(&self, call: &str, error: &Error) {
         let text = format!("{call} of '{}': {}", self.phase().plan.strategy, error.message);
@@ -250,6 +267,24 @@ impl Worker {
     pub(crate) fn is_over(&self, at_ns: u64) -> bool {
         let phase = self.phase();
         phase.plan.stop.duration_ns.is_some_and(|duration| at_ns >= phase.start_ns().saturating_add(duration))
+    }
+
+    /// Arrivals of the phase that were due and that this worker did not come round to.
+    fn missed(&self) -> u64 {
+        let began = self.job.clock.now();
+        if !self.is_over(began) {
+            // What a phase that was stopped early would still have sent was never due.
+            return 0;
+        }
+        let go_on = || {
+            let patience_ns = if self.job.control.is_stopped() { COUNTING_STOPPED_NS } else { COUNTING_NS };
+            self.job.clock.now() - began < patience_ns
+        };
+        let (missed, counted) = self.pump.borrow_mut().missed(go_on);
+        if let Err(error) = counted {
+            self.schedule_failed("next", &error);
+        }
+        missed
     }
 
     /// The first request of an arrival.
@@ -298,7 +333,9 @@ impl Worker {
             return None;
         }
         let Action::Launch(own) = self.look() else { return None };
-        if let Action::Launch(another) = self.look() {
+        if !self.is_full()
+            && let Action::Launch(another) = self.look()
+        {
             self.launch(another);
             // Whatever follows is a burst, which the driver paces.
             self.wake.notify_one();
@@ -329,11 +366,12 @@ impl Live {
 impl Drop for Live {
     fn drop(&mut self) {
         let worker = &self.0;
+        let was_full = worker.is_full();
         worker.live.set(worker.live.get() - 1);
         if std::thread::panicking() {
             worker.broke_down();
         }
-        if worker.live.get() == 0 {
+        if was_full || worker.live.get() == 0 {
             worker.wake.notify_one();
         }
     }

@@ -107,6 +107,9 @@ pub struct SourcePlan {
     pub flag: SourceFlag,
     /// Whether the user asked for it; a source that nobody asked for and that is not there goes unsaid.
     pub asked: bool,
+    /// Headers to ask with: those of the load, for pages of the server that the load goes to.
+    #[serde(skip)]
+    pub headers: Vec<(String, Secret)>,
     /// Options of the collector; the user's own come over them. Not shown: a URL may hold a key.
     #[serde(skip)]
     pub options: serde_json::Map<String, serde_json::Value>,

@@ -321,7 +321,10 @@ fn prefix(config: &RawConfig) -> Result<Option<String>, ConfigError> {
 }
 
 /// `name.key=value` over `[plugins.options.name]`. A name may hold dots; a value is JSON where it reads as JSON, else text.
-fn plugin_options(
+///
+/// # Errors
+/// The first that is not written so.
+pub fn plugin_options(
     config: &RawConfig,
     plugins: &PluginSettings,
 ) -> Result<BTreeMap<String, serde_json::Map<String, serde_json::Value>>, ConfigError> {

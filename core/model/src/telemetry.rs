@@ -4,7 +4,7 @@ use crate::{
     config::RawConfig,
     error::ConfigError,
     plan::{ServerPlan, SourceFlag, SourcePlan, TelemetryPlan},
-    secret::{shown_text, shown_url},
+    secret::{Secret, shown_text, shown_url},
     values::Seconds,
 };
 use serde_json::{Map, Value};
@@ -41,7 +41,14 @@ pub(crate) fn telemetry(config: &RawConfig, server: &ServerPlan) -> Result<Telem
 
 /// A source that is the whole of what its collector reads.
 fn source(collector: &str, flag: SourceFlag) -> SourcePlan {
-    SourcePlan { collector: collector.to_owned(), name: collector.to_owned(), flag, asked: true, options: Map::new() }
+    SourcePlan {
+        collector: collector.to_owned(),
+        name: collector.to_owned(),
+        flag,
+        asked: true,
+        headers: Vec::new(),
+        options: Map::new(),
+    }
 }
 
 /// A metric page.
@@ -92,7 +99,14 @@ fn pages(given: &[String], server: &ServerPlan) -> Result<Vec<SourcePlan>, Confi
         let mut url = url.clone();
         url.set_path("/metrics");
         url.set_query(None);
-        page(&url, "server", SourceFlag::Server, given.iter().any(|text| text == "url"))
+        let key = server.api_key.iter().map(|key| {
+            let value = format!("Bearer {}", key.reveal());
+            ("Authorization".to_owned(), Secret::new(value))
+        });
+        SourcePlan {
+            headers: key.chain(server.headers.iter().cloned()).collect(),
+            ..page(&url, "server", SourceFlag::Server, given.iter().any(|text| text == "url"))
+        }
     });
     let others = given.iter().filter(|text| *text != "url").map(|text| {
         let url = metrics_url("--server-metrics", text)?;
@@ -219,6 +233,23 @@ mod tests {
     fn fields_go_to_the_pages() {
         let plan = plan(|config| config.gpu_telemetry = texts(&["extra.csv", "node1:9400"])).unwrap();
         assert_eq!(plan.sources[0].options["fields"], "extra.csv");
+    }
+
+    #[test]
+    fn the_servers_own_page_is_asked_with_the_loads_headers_and_nobody_sees_them() {
+        let plan = plan(|config| {
+            config.api_key = Some("sesame".to_owned());
+            config.header = texts(&["X-Team: blue"]);
+            config.server_metrics = texts(&["other:9000"]);
+        })
+        .unwrap();
+        let pages: Vec<_> = plan.sources.iter().filter(|source| source.flag == SourceFlag::Server).collect();
+        let sent =
+            |page: &SourcePlan| page.headers.iter().map(|(_, value)| value.reveal().to_owned()).collect::<Vec<_>>();
+        assert_eq!(sent(pages[0]), ["Bearer sesame", "blue"]);
+        assert!(sent(pages[1]).is_empty());
+        let shown = format!("{plan:?}{}", serde_json::to_string(&plan).unwrap());
+        assert!(!shown.contains("sesame"), "{shown}");
     }
 
     #[test]

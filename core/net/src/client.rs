@@ -3,7 +3,7 @@
 use crate::{
     connection::{Connection, Sent, plain},
     framing::Frames,
-    http1::{ResponseHead, parse_head},
+    http1::{Fields, ResponseHead, parse_head},
     request::{Destination, Head, RequestIds},
 };
 use inferometer_abi::{documents::Framing, types::ABSENT_NS};
@@ -12,7 +12,7 @@ use std::{cell::RefCell, io};
 
 /// Longest response head that is read, in bytes.
 const LONGEST_HEAD: usize = 256 << 10;
-/// Longest body that is read as a whole, in bytes.
+/// Most of a body that is handed over whole, in bytes; the rest is read and counted.
 const LONGEST_BODY: usize = 64 << 20;
 /// How soon a pooled connection has to end, in nanoseconds and in round trips, to pass for one that the server had closed
 /// while it was idle, where the system does not say so. Later, the server had the request.
@@ -75,6 +75,17 @@ pub enum Delivery {
     Whole,
 }
 
+/// An answer that was read to its end.
+#[derive(Clone, Copy, Debug)]
+pub struct Whole<'a> {
+    /// The header fields.
+    pub fields: &'a Fields,
+    /// The body, or the first 64 MiB of it.
+    pub body: &'a [u8],
+    /// Whether the body went on after that.
+    pub is_cut: bool,
+}
+
 /// Takes a response.
 pub trait Receiver {
     /// The head is complete.
@@ -86,11 +97,11 @@ pub trait Receiver {
     /// Ends the exchange; the connection is closed.
     fn event(&mut self, name: &[u8], data: &[u8], at_ns: u64) -> Result<(), Failure>;
 
-    /// The whole body, for [`Delivery::Whole`].
+    /// The whole answer, for [`Delivery::Whole`]; `at_ns` is the time of the read that completed it.
     ///
     /// # Errors
     /// Ends the request.
-    fn body(&mut self, body: &[u8], at_ns: u64) -> Result<(), Failure>;
+    fn whole(&mut self, answer: Whole<'_>, at_ns: u64) -> Result<(), Failure>;
 }
 
 /// The connections of one worker.
@@ -199,12 +210,12 @@ impl Client {
         Ok(connection)
     }
 
-    /// The response's head.
+    /// The response's head, which is left among what is unused.
     async fn read_head(&self, connection: &mut Connection, stamps: &mut Stamps) -> Result<ResponseHead, Failure> {
         loop {
-            if let Some((length, head)) = parse_head(connection.unused())? {
-                connection.consume(length);
+            if let Some(head) = parse_head(connection.unused())? {
                 if head.is_interim() {
+                    connection.consume(head.length);
                     // The answer itself has not begun.
                     stamps.first_byte = if connection.unused().is_empty() { ABSENT_NS } else { stamps.last_byte };
                     continue;
@@ -230,11 +241,12 @@ impl Client {
         stamps: &mut Stamps,
         receiver: &mut impl Receiver,
     ) -> Result<(), Failure> {
-        let mut whole = Vec::new();
-        let mut frames = match receiver.head(head.status, &head.content_type) {
-            Delivery::Events(framing) => Some(Frames::new(framing)),
-            Delivery::Whole => None,
+        let (mut whole, mut is_cut) = (Vec::new(), false);
+        let (mut frames, fields) = match receiver.head(head.status, &head.content_type) {
+            Delivery::Events(framing) => (Some(Frames::new(framing)), Fields::default()),
+            Delivery::Whole => (None, Fields::of(connection.unused()[..head.length].to_vec())),
         };
+        connection.consume(head.length);
         let mut at_ns = stamps.last_byte;
         stamps.received_bytes += connection.unused().len() as u64;
         let body = &mut head.body;
@@ -245,10 +257,11 @@ impl Client {
                 let data = &input[piece.framing..piece.framing + piece.data];
                 match &mut frames {
                     Some(frames) => frames.feed(data, &mut |name, data| receiver.event(name, data, at_ns))?,
-                    None if whole.len() + data.len() > LONGEST_BODY => {
-                        return Err(Failure::new(FailureKind::Malformed, "the answer's body is longer than 64 MiB"));
+                    None => {
+                        let kept = data.len().min(LONGEST_BODY - whole.len());
+                        is_cut |= kept < data.len();
+                        whole.extend_from_slice(&data[..kept]);
                     }
-                    None => whole.extend_from_slice(data),
                 }
                 let used = piece.framing + piece.data;
                 connection.consume(used);
@@ -271,7 +284,7 @@ impl Client {
         }
         match &mut frames {
             Some(frames) => frames.finish(&mut |name, data| receiver.event(name, data, at_ns)),
-            None => receiver.body(&whole, at_ns),
+            None => receiver.whole(Whole { fields: &fields, body: &whole, is_cut }, at_ns),
         }
     }
 

@@ -1,6 +1,7 @@
 //! HTTP/1.1 responses: the head, and the body's extent. Sans I/O.
 
 use inferometer_model::{Failure, FailureKind};
+use std::borrow::Cow;
 
 /// Most header fields that are read.
 const MOST_HEADERS: usize = 256;
@@ -8,6 +9,8 @@ const MOST_HEADERS: usize = 256;
 /// What is needed of a response's head.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct ResponseHead {
+    /// Its own length in bytes.
+    pub(crate) length: usize,
     pub(crate) status: u16,
     pub(crate) content_type: String,
     /// Whether the connection may serve again once the body is read.
@@ -34,9 +37,9 @@ impl ResponseHead {
     }
 }
 
-/// Reads a head from the beginning of `input`: its length and what it says, or `None` if it is not whole yet. Interim
-/// responses (1xx) are the caller's to skip.
-pub(crate) fn parse_head(input: &[u8]) -> Result<Option<(usize, ResponseHead)>, Failure> {
+/// Reads a head from the beginning of `input`: what it says, or `None` if it is not whole yet. Interim responses (1xx) are
+/// the caller's to skip.
+pub(crate) fn parse_head(input: &[u8]) -> Result<Option<ResponseHead>, Failure> {
     let mut fields = [httparse::EMPTY_HEADER; MOST_HEADERS];
     let mut response = httparse::Response::new(&mut fields);
     let length = match response.parse(input) {
@@ -81,7 +84,37 @@ pub(crate) fn parse_head(input: &[u8]) -> Result<Option<(usize, ResponseHead)>, 
             Body::UntilClose
         }
     };
-    Ok(Some((length, ResponseHead { status, content_type, keep_alive, body, encoding })))
+    Ok(Some(ResponseHead { length, status, content_type, keep_alive, body, encoding }))
+}
+
+/// The header fields of an answer that is handed over whole. They are read when they are asked for.
+#[derive(Clone, Debug, Default)]
+pub struct Fields {
+    /// The head as it came, but for the case of its names.
+    head: Vec<u8>,
+}
+
+impl Fields {
+    /// The fields of a head that was read before.
+    pub(crate) fn of(mut head: Vec<u8>) -> Self {
+        for line in head.split_mut(|byte| *byte == b'\n').skip(1) {
+            let name = line.iter().position(|byte| *byte == b':').unwrap_or(0);
+            line[..name].make_ascii_lowercase();
+        }
+        Self { head }
+    }
+
+    /// Their names, in lower case, and values, in their order; what is not UTF-8 in a value is replaced.
+    pub fn read(&self) -> Vec<(&str, Cow<'_, str>)> {
+        let mut fields = [httparse::EMPTY_HEADER; MOST_HEADERS];
+        let mut response = httparse::Response::new(&mut fields);
+        match response.parse(&self.head) {
+            Ok(httparse::Status::Complete(_)) => {
+                response.headers.iter().map(|field| (field.name, String::from_utf8_lossy(field.value))).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
 }
 
 /// How far the body reaches, and how far it has been read.
@@ -222,7 +255,7 @@ mod tests {
 
     #[test]
     fn a_head_says_how_far_its_body_reaches() {
-        let head = |text: &str| parse_head(text.as_bytes()).unwrap().unwrap().1;
+        let head = |text: &str| parse_head(text.as_bytes()).unwrap().unwrap();
         let plain = head("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Type: text/plain\r\n\r\n");
         assert_eq!((plain.body, plain.keep_alive, plain.content_type.as_str()), (Body::Length(5), true, "text/plain"));
         assert_eq!(head("HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n").body, chunked());
@@ -230,6 +263,16 @@ mod tests {
         assert_eq!((close.body, close.keep_alive), (Body::UntilClose, false));
         assert!(!head("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 1\r\n\r\n").keep_alive);
         assert_eq!(head("HTTP/1.1 204 No Content\r\n\r\n").body, Body::Length(0));
+    }
+
+    #[test]
+    fn fields_are_read_in_their_order_with_names_in_lower_case() {
+        let head = b"HTTP/1.1 200 Fine: OK\r\nRetry-AFTER: 3\r\nLocation:http://H/A:b\r\nX: \xff\r\nx:\r\n\r\n";
+        let fields = Fields::of(head.to_vec());
+        let read: Vec<(&str, String)> = fields.read().into_iter().map(|(name, value)| (name, value.into())).collect();
+        let expected = [("retry-after", "3"), ("location", "http://H/A:b"), ("x", "\u{fffd}"), ("x", "")];
+        assert_eq!(read, expected.map(|(name, value)| (name, value.to_owned())));
+        assert!(Fields::default().read().is_empty());
     }
 
     #[test]
@@ -275,6 +318,7 @@ mod tests {
         #[test]
         fn random_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
             let _ = parse_head(&bytes);
+            let _ = Fields::of(bytes.clone()).read();
             let _ = read(chunked(), &[&bytes]);
         }
     }

@@ -13,5 +13,6 @@ mod framing;
 mod http1;
 mod request;
 
-pub use client::{Client, Delivery, Receiver, Stamps};
+pub use client::{Client, Delivery, Receiver, Stamps, Whole};
+pub use http1::Fields;
 pub use request::{Destination, Head, RequestIds};

@@ -4,7 +4,7 @@
 
 use inferometer_abi::{documents::Framing, types::ABSENT_NS};
 use inferometer_model::{Clock, Failure, FailureKind};
-use inferometer_net::{Client, Delivery, Destination, Head, Receiver, RequestIds, Stamps};
+use inferometer_net::{Client, Delivery, Destination, Head, Receiver, RequestIds, Stamps, Whole};
 use std::{
     io::{Read as _, Write as _},
     net::{SocketAddr, TcpListener, TcpStream},
@@ -20,6 +20,8 @@ enum Step {
     /// Reads so many bytes.
     ReadSome(usize),
     Say(&'static str),
+    /// Says so many bytes.
+    Fill(usize),
 }
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi";
@@ -37,6 +39,7 @@ fn server(scripts: Vec<Vec<Step>>) -> (SocketAddr, Inbox<usize>) {
                     Step::Read => seen.send(read_request(&mut stream)).unwrap(),
                     Step::ReadSome(count) => stream.read_exact(&mut vec![0; count]).unwrap(),
                     Step::Say(text) => stream.write_all(text.as_bytes()).unwrap(),
+                    Step::Fill(count) => stream.write_all(&vec![b'x'; count]).unwrap(),
                 }
             }
         }
@@ -63,6 +66,8 @@ struct Keeper {
     status: u16,
     body: Vec<u8>,
     events: Vec<Vec<u8>>,
+    fields: Vec<(String, String)>,
+    is_cut: bool,
 }
 
 impl Receiver for Keeper {
@@ -76,8 +81,9 @@ impl Receiver for Keeper {
         Ok(())
     }
 
-    fn body(&mut self, body: &[u8], _at_ns: u64) -> Result<(), Failure> {
-        self.body = body.to_vec();
+    fn whole(&mut self, answer: Whole<'_>, _at_ns: u64) -> Result<(), Failure> {
+        (self.body, self.is_cut) = (answer.body.to_vec(), answer.is_cut);
+        self.fields = answer.fields.read().into_iter().map(|(name, value)| (name.to_owned(), value.into())).collect();
         Ok(())
     }
 }
@@ -182,4 +188,28 @@ fn a_stream_that_ends_with_its_connection_is_read_to_its_end() {
     let results = requests(address, 2, b"");
     assert_eq!(results[0].2.events, [b"a", b"b"]);
     assert!(!results[1].1.reused);
+}
+
+#[test]
+fn a_whole_answer_comes_with_its_header_fields_and_not_with_those_of_an_interim_one() {
+    let early = "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n";
+    let accepted = "HTTP/1.1 202 Accepted\r\nRetry-After: 3\r\nContent-Length: 2\r\n\r\nhi";
+    let (address, _seen) = server(vec![vec![Step::Read, Step::Say(early), Step::Say(accepted)]]);
+    let (ended, _, keeper) = requests(address, 1, b"").remove(0);
+    assert!(ended.is_ok() && !keeper.is_cut);
+    let expected = [("retry-after", "3"), ("content-length", "2")];
+    assert_eq!(keeper.fields, expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
+}
+
+#[test]
+fn an_answer_longer_than_is_kept_is_read_to_its_end_and_its_connection_serves_again() {
+    const KEPT: usize = 64 << 20;
+    let head = "HTTP/1.1 200 OK\r\nContent-Length: 67108869\r\n\r\n";
+    let (address, _seen) =
+        server(vec![vec![Step::Read, Step::Say(head), Step::Fill(KEPT + 5), Step::Read, Step::Say(OK)]]);
+    let results = requests(address, 2, b"");
+    let (ended, stamps, keeper) = &results[0];
+    assert!(ended.is_ok() && keeper.is_cut, "{ended:?}");
+    assert_eq!((keeper.body.len(), stamps.received_bytes), (KEPT, KEPT as u64 + 5));
+    assert!(results[1].1.reused && !results[1].2.is_cut && results[1].2.body == b"hi");
 }

@@ -1,7 +1,7 @@
 //! The laws of data set loaders.
 
 use crate::{
-    law::{below, holds, random, survives},
+    law::{Law, Make, below, broken, holds, on_two_threads, random, survives},
     wire,
 };
 use inferometer_plugin_sdk::{
@@ -13,6 +13,8 @@ use inferometer_plugin_sdk::{
 /// Sessions looked at of each data set.
 const MOST: u64 = 200;
 const SURVIVES: &str = "what a loader cannot do it refuses without a panic";
+const HOLDS: &str = "a data set holds the sessions it says, and every turn asks something";
+const BY_NUMBER: &str = "a session depends on its number and its data set alone";
 
 /// Holds a loader to all laws, as it is and behind the wire; `make` makes it anew, and each of `requests` is one that it
 /// is able to open. See the functions of this module.
@@ -22,16 +24,27 @@ const SURVIVES: &str = "what a loader cannot do it refuses without a panic";
 pub fn check(make: impl Fn() -> Box<dyn DatasetLoader>, requests: &[DatasetRequest]) {
     holds!("there is something to open", !requests.is_empty(), "give a request that the loader is able to open");
     let wired = || wire::dataset(make());
+    for make in [&make as Make<'_, _>, &wired] {
+        let of_requests = requests.iter().flat_map(|request| laws_of(make, request));
+        of_requests.chain(laws(make)).for_each(Law::enforce);
+    }
     for request in requests {
-        for make in [&make as &dyn Fn() -> Box<dyn DatasetLoader>, &wired] {
-            holds_what_it_says(make, request);
-            gives_sessions_by_number(make, request);
-        }
         let (here, there) = (all_of(&make, request), all_of(&wired, request));
         holds!("a data set is the same here and behind the wire", here == there, "{request:?}");
     }
-    refuses_what_it_cannot_do(&make);
-    refuses_what_it_cannot_do(&wired);
+}
+
+/// The laws that any loader can be held to.
+pub fn laws<'a>(make: Make<'a, dyn DatasetLoader>) -> Vec<Law<'a>> {
+    vec![Law::new(SURVIVES, move || refuses_what_it_cannot_do(make))]
+}
+
+/// The laws of a loader that is able to open `request`.
+pub fn laws_of<'a>(make: Make<'a, dyn DatasetLoader>, request: &'a DatasetRequest) -> Vec<Law<'a>> {
+    vec![
+        Law::new(HOLDS, move || holds_what_it_says(make, request)),
+        Law::new(BY_NUMBER, move || gives_sessions_by_number(make, request)),
+    ]
 }
 
 /// A tokenizer whose tokens are words; it knows no text beyond 100,000 of them.
@@ -114,33 +127,28 @@ fn session(loader: &dyn DatasetLoader, index: u64) -> Result<Session> {
     Ok(session)
 }
 
-type Make<'a> = &'a dyn Fn() -> Box<dyn DatasetLoader>;
-
-fn opened(make: Make<'_>, request: &DatasetRequest) -> (Box<dyn DatasetLoader>, u64) {
+fn opened(make: Make<'_, dyn DatasetLoader>, request: &DatasetRequest) -> (Box<dyn DatasetLoader>, u64) {
     let mut loader = make();
     match open(&mut *loader, request) {
         Ok(info) => (loader, info.sessions),
-        Err(error) => panic!("broken law: a loader opens what its author says it does\n  {request:?}: {error}"),
+        Err(error) => broken("a loader opens what it is said to open", format_args!("{request:?}: {error}")),
     }
 }
 
-fn all_of(make: Make<'_>, request: &DatasetRequest) -> Vec<Result<Session>> {
+fn all_of(make: Make<'_, dyn DatasetLoader>, request: &DatasetRequest) -> Vec<Result<Session>> {
     let (loader, sessions) = opened(make, request);
     (0..sessions.min(MOST)).map(|index| session(&*loader, index)).collect()
 }
 
 /// There are as many sessions as it says, and no more; each has turns; every turn has a message or a whole body; extras are
 /// JSON objects.
-///
-/// # Panics
-/// When the law is broken.
-pub fn holds_what_it_says(make: Make<'_>, request: &DatasetRequest) {
-    let law = "a data set holds the sessions it says, and every turn asks something";
+fn holds_what_it_says(make: Make<'_, dyn DatasetLoader>, request: &DatasetRequest) {
+    let law = HOLDS;
     let (loader, sessions) = opened(make, request);
     holds!(law, sessions > 0, "no sessions in {request:?}");
     for index in (0..sessions.min(MOST)).chain([sessions - 1]) {
         let found = session(&*loader, index);
-        let Ok(Session { turns, .. }) = &found else { panic!("broken law: {law}\n  session {index}: {found:?}") };
+        let Ok(Session { turns, .. }) = &found else { broken(law, format_args!("session {index}: {found:?}")) };
         holds!(law, !turns.is_empty(), "session {index} of {sessions} has no turns");
         for (n, turn) in turns.iter().enumerate() {
             holds!(law, !turn.messages.is_empty() || !turn.raw_body.is_empty(), "session {index}, turn {n}: {turn:?}");
@@ -159,11 +167,8 @@ pub fn holds_what_it_says(make: Make<'_>, request: &DatasetRequest) {
 
 /// A session is a function of its number and of what was opened: in any order, again, by another loader, on another
 /// thread.
-///
-/// # Panics
-/// When the law is broken.
-pub fn gives_sessions_by_number(make: Make<'_>, request: &DatasetRequest) {
-    let law = "a session depends on its number and its data set alone";
+fn gives_sessions_by_number(make: Make<'_, dyn DatasetLoader>, request: &DatasetRequest) {
+    let law = BY_NUMBER;
     let in_order = all_of(make, request);
     let (loader, _) = opened(make, request);
     let mut random = random();
@@ -173,18 +178,11 @@ pub fn gives_sessions_by_number(make: Make<'_>, request: &DatasetRequest) {
     };
     (0..in_order.len()).rev().for_each(|index| check(index, "of another loader, asked backwards"));
     (0..in_order.len()).for_each(|_| check(below(&mut random, in_order.len()), "asked again"));
-    std::thread::scope(|scope| {
-        for _ in 0..2 {
-            scope.spawn(|| (0..in_order.len()).for_each(|index| check(index, "asked by several threads")));
-        }
-    });
+    on_two_threads(|| (0..in_order.len()).for_each(|index| check(index, "asked by several threads")));
 }
 
 /// Requests out of the ordinary, sources that are not there and calls before opening are refused, without a panic.
-///
-/// # Panics
-/// When the law is broken.
-pub fn refuses_what_it_cannot_do(make: Make<'_>) {
+fn refuses_what_it_cannot_do(make: Make<'_, dyn DatasetLoader>) {
     let unopened = session(&*make(), 0);
     holds!(SURVIVES, unopened.is_err(), "before it was opened, session 0 was {unopened:?}");
     let sources = [None, Some(""), Some("/"), Some("\0"), Some("/no/such/file.jsonl")];

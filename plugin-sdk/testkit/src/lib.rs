@@ -1,7 +1,8 @@
 //! The conformance kit: what a host relies on, as laws that any component can be held to.
 //!
-//! A plugin's author takes it as a dev-dependency; the program holds its built-in components to the same laws. There is a
-//! module per kind, with a function per law and `check` for all of them:
+//! A plugin's author takes it as a dev-dependency; the program holds its built-in components to the same laws, and
+//! `inferometer plugins check` any library. There is a module per kind, with `check` for tests, which panics, and with the
+//! [`Law`]s one by one for whoever reports on them:
 //!
 //! ```
 //! use inferometer_testkit::timing::{self, Shape};
@@ -51,9 +52,9 @@
 //! the component behind the [`wire`] form in which libraries are called, and compares the two; [`library`] opens a built
 //! library, whose components are held to the same laws.
 //!
-//! Two things are not here. That a stream may be cut into reads anywhere is the host's promise, kept by its framer. And
-//! allocations are counted in the test's own program only, not inside a library that was opened; count them on the linked
-//! crate. Counting replaces the allocator of the test's program.
+//! Two things are not here. That a stream may be cut into reads anywhere is the host's promise, kept by its framer. And no
+//! allocator that counts: a test that wants to know whether reading allocates brings its own, see
+//! [`endpoint::reads_usual_events_without_allocating`].
 
 pub mod collector;
 pub mod dataset;
@@ -62,6 +63,8 @@ pub mod exporter;
 mod law;
 pub mod timing;
 pub mod wire;
+
+pub use law::{Law, Make};
 
 use inferometer_host::{Discovery, HostError, Registry};
 use std::path::PathBuf;

@@ -13,25 +13,25 @@ use inferometer_plugin_sdk::{
 /// # Errors
 /// When its description of itself is none that a host accepts.
 pub fn endpoint(native: Box<dyn Endpoint>) -> Result<Box<dyn Endpoint>> {
-    foreign::endpoint(guard::endpoint(native))
+    foreign::endpoint(guard::endpoint("endpoint", native))
 }
 
 /// A timing strategy.
 pub fn timing(native: Box<dyn TimingStrategy>) -> Box<dyn TimingStrategy> {
-    foreign::timing(guard::timing(native))
+    foreign::timing(guard::timing("timing", native))
 }
 
 /// An exporter.
 pub fn exporter(native: Box<dyn Exporter>) -> Box<dyn Exporter> {
-    foreign::exporter(guard::exporter(native))
+    foreign::exporter(guard::exporter("exporter", native))
 }
 
 /// A telemetry collector.
 pub fn collector(native: Box<dyn TelemetryCollector>) -> Box<dyn TelemetryCollector> {
-    foreign::collector(guard::collector(native))
+    foreign::collector(guard::collector("collector", native))
 }
 
 /// A data set loader.
 pub fn dataset(native: Box<dyn DatasetLoader>) -> Box<dyn DatasetLoader> {
-    foreign::dataset(guard::dataset(native))
+    foreign::dataset(guard::dataset("dataset", native))
 }

@@ -53,20 +53,17 @@ impl Connection {
         Some(())
     }
 
-    /// Writes an answer; nothing if the client has gone.
-    pub(super) fn write(&mut self, status: u16, content_type: &str, body: &[u8]) -> Option<()> {
-        let length = body.len();
-        let mut answer = format!("HTTP/1.1 {status} -\r\nContent-Type: {content_type}\r\nContent-Length: {length}\r\n");
-        if status == 302 {
-            answer += "Location: /v1/elsewhere\r\n";
-        }
-        let mut answer = (answer + "\r\n").into_bytes();
-        answer.extend_from_slice(body);
-        self.stream.write_all(&answer).ok()
+    /// Writes an answer with further header lines; nothing if the client has gone.
+    pub(super) fn write(&mut self, status: u16, content_type: &str, lines: &str, body: &[u8]) -> Option<()> {
+        let head = format!(
+            "HTTP/1.1 {status} -\r\nContent-Type: {content_type}\r\nContent-Length: {}\r\n{lines}\r\n",
+            body.len()
+        );
+        self.stream.write_all(&[head.as_bytes(), body].concat()).ok()
     }
 
     pub(super) fn write_json(&mut self, status: u16, body: &Value) -> Option<()> {
-        self.write(status, "application/json", body.to_string().as_bytes())
+        self.write(status, "application/json", "", body.to_string().as_bytes())
     }
 }
 

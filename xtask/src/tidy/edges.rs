@@ -20,7 +20,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("plugin-sdk/testkit", &["plugin-sdk", "core/abi", "core/host"]),
     ("plugins/*",    &["plugin-sdk"]),
     ("cli",          &["core/engine", "core/host", "core/model", "core/mock", "core/tokens", "core/abi",
-                       "plugins/datasets", "plugins/endpoints", "plugins/exporters", "plugins/telemetry", "plugins/timing"]),
+                       "plugins/datasets", "plugins/endpoints", "plugins/exporters", "plugins/telemetry", "plugins/timing",
+                       "plugin-sdk/testkit"]),
     ("tests",        &["core/mock"]),
     ("tests/compat/driver", &["core/host", "core/abi"]),
     ("tests/fixtures/builtins", &["plugins/endpoints", "plugin-sdk"]),
@@ -30,6 +31,9 @@ const MAY_USE: &[(&str, &[&str])] = &[
 
 /// Packages that one room keeps to itself, so that what they bring stays behind that room's interface.
 const KEPT_IN: &[(&str, &str)] = &[("abi_stable", "core/abi"), ("libloading", "core/host")];
+
+/// Packages that replace a program's allocator as soon as they are linked: none of ours may bring one to the program.
+const FOR_TESTS_ONLY: &[&str] = &["allocation-counter"];
 
 /// The room that may depend on anything for its tests, being made of nothing else.
 const TESTS: &str = "tests";
@@ -108,6 +112,9 @@ fn for_tests(from: &str, to: &str) -> Option<String> {
 
 /// The same for a package that is not ours.
 fn for_foreign(from: &str, to: &Dependency) -> Option<String> {
+    if FOR_TESTS_ONLY.contains(&to.package.as_str()) && !to.for_tests_only {
+        return Some("that package replaces the allocator; it may be a dev-dependency only".to_owned());
+    }
     let (_, keeper) = KEPT_IN.iter().find(|(package, _)| *package == to.package)?;
     let is_free = from == *keeper || (from == TESTS && to.for_tests_only);
     (!is_free).then(|| format!("only {keeper} may use that package"))
@@ -144,6 +151,7 @@ mod tests {
         for (from, to) in [
             ("cli", "core/engine"),
             ("cli", "plugins/endpoints"),
+            ("cli", "plugin-sdk/testkit"),
             ("core/engine", "core/net"),
             ("core/model", "core/abi"),
             ("plugins/endpoints", "plugin-sdk"),
@@ -202,6 +210,18 @@ mod tests {
         );
         assert_eq!(one("core/engine", "libloading", true).len(), 1);
         assert_eq!(one("tests", "abi_stable", false).len(), 1);
+    }
+
+    #[test]
+    fn an_allocator_that_counts_is_for_tests() {
+        assert!(one("plugin-sdk/testkit", "allocation-counter", true).is_empty());
+        assert_eq!(
+            one("plugin-sdk/testkit", "allocation-counter", false),
+            [
+                "plugin-sdk/testkit/Cargo.toml: depends on allocation-counter, but that package replaces the allocator; it \
+                 may be a dev-dependency only"
+            ],
+        );
     }
 
     #[test]

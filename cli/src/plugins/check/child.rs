@@ -1,7 +1,10 @@
 //! Runs the checks that need the library open in a process of their own: whatever the library does to that process, or
 //! fails to do, comes out as a finding.
 
-use super::finding::{Finding, Message, Outcome, Weight};
+use super::{
+    Terms,
+    finding::{Finding, Message, Outcome, Weight},
+};
 use crate::{Failure, plugins::printable};
 use inferometer_host::{Entry, LibraryFile};
 use inferometer_model::ExitCode;
@@ -31,12 +34,14 @@ pub(super) struct Probed {
 }
 
 /// Checks in a child process that `library` opens, or that its `component` keeps the laws.
-pub(super) fn probe(library: &LibraryFile, component: Option<&Entry>, limit: Duration) -> Result<Probed, Failure> {
+pub(super) fn probe(library: &LibraryFile, component: Option<&Entry>, terms: &Terms) -> Result<Probed, Failure> {
     let internal = |error| Failure::new(ExitCode::Internal, format!("the checking process could not be run: {error}"));
     let mut command = Command::new(own_program().map_err(internal)?);
     command.args(["plugins", "probe", "--sha256", &library.sha256]);
-    if let Some(Entry { kind, name, .. }) = component {
-        command.args(["--component", &format!("{kind}:{name}")]);
+    if let Some(component) = component {
+        let Entry { kind, name, .. } = component;
+        command.args(["--component", &format!("{kind}:{name}"), "--options", &terms.options_of(component)]);
+        command.args(terms.input_file.iter().map(|file| format!("--input-file={file}")));
     }
     command.arg("--").arg(&library.path);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -63,7 +68,7 @@ pub(super) fn probe(library: &LibraryFile, component: Option<&Entry>, limit: Dur
         let _ = std::io::copy(&mut stderr, &mut std::io::sink());
     });
 
-    let deadline = Instant::now() + limit;
+    let deadline = Instant::now() + terms.limit;
     let mut probed = Probed { findings: Vec::new(), schema: None };
     let mut under_way = None;
     let ended = loop {
@@ -85,7 +90,9 @@ pub(super) fn probe(library: &LibraryFile, component: Option<&Entry>, limit: Dur
     };
     let status = wait(&mut child, patience).map_err(internal)?;
     let words = match (ended, status) {
-        (Ended::Late, _) | (_, None) => Some(format!("it was not done after {} s and was ended", limit.as_secs_f64())),
+        (Ended::Late, _) | (_, None) => {
+            Some(format!("it was not done after {} s and was ended", terms.limit.as_secs_f64()))
+        }
         (Ended::Early, Some(status)) => Some(format!("it ended the whole process: {}", how(status))),
         (Ended::Done, Some(status)) if !status.success() => {
             under_way = Some("lets the program that opened it end in peace".to_owned());

@@ -10,9 +10,13 @@ use super::{described, printable, say_json};
 use crate::{Ended, Failure, args::CheckArgs, terminal::say};
 use finding::{Finding, Outcome, Weight};
 use inferometer_host::{Entry, LibraryFile, Refusal};
-use inferometer_model::ExitCode;
-use serde_json::{Value, json};
-use std::{collections::BTreeSet, path::Path, time::Duration};
+use inferometer_model::{ExitCode, config::RawConfig, file::PluginSettings, resolve::plugin_options};
+use serde_json::{Map, Value, json};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+    time::Duration,
+};
 
 /// What the file has to be, in the order in which it is looked at.
 const OF_THE_FILE: [&str; 4] = [
@@ -26,7 +30,13 @@ const OPENS: &str = "opens, and registers what it declares";
 
 /// Runs `plugins check`.
 pub(crate) fn run(args: &CheckArgs) -> Ended {
-    let report = Report::of(&args.file, args.allow_unsafe_permissions, limit(args.timeout))?;
+    let typed = RawConfig { plugin_option: args.plugin_option.clone(), ..RawConfig::default() };
+    let terms = Terms {
+        options: plugin_options(&typed, &PluginSettings::default()).map_err(Failure::usage)?,
+        input_file: args.input_file.clone(),
+        ..Terms::new(args.allow_unsafe_permissions, args.timeout)
+    };
+    let report = Report::of(&args.file, &terms)?;
     if args.json {
         say_json(&report.document())?;
     } else {
@@ -35,9 +45,43 @@ pub(crate) fn run(args: &CheckArgs) -> Ended {
     Ok(if report.is_good() { ExitCode::Ok } else { ExitCode::Usage })
 }
 
-/// The longest that the checks of one component may take.
-pub(super) fn limit(seconds: u32) -> Duration {
-    Duration::from_secs(seconds.into())
+/// How a library is checked.
+pub(super) struct Terms {
+    allow_unsafe_permissions: bool,
+    /// The longest that the checks of one component may take.
+    limit: Duration,
+    /// Options of components by what they are called.
+    options: BTreeMap<String, Map<String, Value>>,
+    /// What data set loaders are to open.
+    input_file: Option<String>,
+}
+
+impl Terms {
+    /// With default options.
+    pub(super) fn new(allow_unsafe_permissions: bool, seconds: u32) -> Self {
+        let limit = Duration::from_secs(seconds.into());
+        Self { allow_unsafe_permissions, limit, options: BTreeMap::new(), input_file: None }
+    }
+
+    /// The options of a component as JSON; nothing if none were given. What is given under a qualified name wins.
+    fn options_of(&self, component: &Entry) -> String {
+        let mut given: Vec<_> = self.options.iter().filter(|(name, _)| component.answers_to(name)).collect();
+        given.sort_by_key(|(name, _)| name.contains(':'));
+        let options: Map<_, _> = given.into_iter().flat_map(|(_, options)| options.clone()).collect();
+        if options.is_empty() { String::new() } else { Value::Object(options).to_string() }
+    }
+
+    /// Options are for components that the library has.
+    fn fit(&self, components: &[Entry]) -> Result<(), Failure> {
+        let is_for_none = |name: &&String| !components.iter().any(|component| component.answers_to(name));
+        let Some(name) = self.options.keys().find(is_for_none) else { return Ok(()) };
+        let names: BTreeSet<_> = components.iter().map(|component| component.name.as_str()).collect();
+        let names = names.into_iter().collect::<Vec<_>>().join(", ");
+        Err(Failure::usage(format!(
+            "--plugin-option {name}: the library has no component of that name; it has {}",
+            printable(names)
+        )))
+    }
 }
 
 /// All that was found of a library.
@@ -57,13 +101,14 @@ struct OfComponent {
 
 impl Report {
     /// Checks the library at `path`.
-    pub(super) fn of(path: &Path, allow_unsafe_permissions: bool, limit: Duration) -> Result<Self, Failure> {
-        let library = match LibraryFile::examine(path, allow_unsafe_permissions) {
+    pub(super) fn of(path: &Path, terms: &Terms) -> Result<Self, Failure> {
+        let library = match LibraryFile::examine(path, terms.allow_unsafe_permissions) {
             Ok(library) => library,
             Err(refusal) => return Ok(Self::refused(path, &refusal)),
         };
+        terms.fit(&library.components())?;
         let passed = OF_THE_FILE.map(|check| finding(check, Outcome::Ok, ""));
-        let opened = child::probe(&library, None, limit)?;
+        let opened = child::probe(&library, None, terms)?;
         let mut of_the_file: Vec<Finding> = passed.into_iter().chain(opened.findings).collect();
         let is_open = of_the_file.iter().all(|finding| finding.outcome == Outcome::Ok);
         if of_the_file.len() == OF_THE_FILE.len() {
@@ -72,7 +117,7 @@ impl Report {
         let mut components = Vec::new();
         for entry in library.components() {
             let probed = if is_open {
-                child::probe(&library, Some(&entry), limit)?
+                child::probe(&library, Some(&entry), terms)?
             } else {
                 let skipped = finding("keeps the laws of its kind", Outcome::Skipped, "the library does not open");
                 child::Probed { findings: vec![skipped], schema: None }

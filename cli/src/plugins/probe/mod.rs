@@ -1,24 +1,17 @@
-//! `plugins probe`: what `plugins check` runs in a process of its own. It opens a library, makes its components and puts
-//! them to laws that hold for every component of a kind, whatever it is for.
+//! `plugins probe`: what `plugins check` runs in a process of its own. It opens a library, makes its components and tells of
+//! each law that they keep or break.
 //!
-//! Not here: what only a component's author can know, such as what a server's answers hold. The conformance kit is for
-//! that.
+//! The laws themselves are the conformance kit's. Not here: those that take what only a component's author knows, such as
+//! what a server's answers hold.
 
-mod collector;
-mod dataset;
-mod endpoint;
-mod exporter;
-mod timing;
+mod kinds;
 
 use super::check::finding::{Finding, Message, Outcome, Weight};
 use crate::{Ended, Failure, args::ProbeArgs};
-use inferometer_abi::{
-    documents::Kind,
-    options::options,
-    types::{Error, ErrorKind},
-};
+use inferometer_abi::{documents::Kind, options::options, types::ErrorKind};
 use inferometer_host::{HostError, LibraryFile, Registry};
 use inferometer_model::ExitCode;
+use inferometer_testkit::Law;
 use std::{
     fmt::Display,
     fs::File,
@@ -26,8 +19,11 @@ use std::{
     os::fd::AsFd as _,
 };
 
+/// The longest detail of a law that is told, in characters: it may quote whatever a component wrote.
+const LONGEST: usize = 600;
+
 /// Why a check did not pass.
-pub(super) enum Fault {
+enum Fault {
     /// What has to be so is not so.
     Broken(String),
     /// It could not be tried.
@@ -35,13 +31,7 @@ pub(super) enum Fault {
 }
 
 /// What a check saw, for its line in the report, or why it did not pass.
-pub(super) type Verdict = Result<String, Fault>;
-
-/// What is to be made of a component: anew at each call.
-type Maker<'a, T> = &'a dyn Fn() -> Result<Box<T>, Fault>;
-
-/// A law: what has to be so, and how that is tried.
-type Law<T> = (&'static str, fn(Maker<'_, T>) -> Verdict);
+type Verdict = Result<String, Fault>;
 
 /// Runs the checks of one component, or only opens the library.
 pub(super) fn run(args: &ProbeArgs) -> Ended {
@@ -65,18 +55,7 @@ pub(super) fn run(args: &ProbeArgs) -> Ended {
         .and_then(|(kind, name)| Some((Kind::ALL.into_iter().find(|known| known.as_str() == kind)?, name)));
     let Some((kind, name)) = found else { return Err(Failure::usage("give a component as KIND:NAME")) };
     report.schema(&registry, kind, name);
-    macro_rules! put_to_the_laws {
-        ($kind:ident) => {
-            report.component(&|options| registry.$kind(name, options).map(|made| made.component), &$kind::LAWS)
-        };
-    }
-    match kind {
-        Kind::Endpoint => put_to_the_laws!(endpoint),
-        Kind::Timing => put_to_the_laws!(timing),
-        Kind::Exporter => put_to_the_laws!(exporter),
-        Kind::Collector => put_to_the_laws!(collector),
-        Kind::Dataset => put_to_the_laws!(dataset),
-    };
+    kinds::probe(&mut report, &registry, kind, name, args);
     report.say(&Message::Done);
     Ok(ExitCode::Ok)
 }
@@ -130,20 +109,33 @@ impl Report {
         }
     }
 
-    /// Makes the component with default options and puts it to the laws of its kind.
-    fn component<T: ?Sized>(&mut self, make: &dyn Fn(&str) -> Result<Box<T>, HostError>, laws: &[Law<T>]) {
-        let is_made = self.check("can be made with default options", Weight::Safety, || match make("") {
+    /// Makes the component for the first time.
+    ///
+    /// # Errors
+    /// Why its laws cannot be tried.
+    fn is_made<T>(&mut self, options: &str, make: impl FnOnce() -> Result<T, HostError>) -> Result<(), &'static str> {
+        let (check, weight) = match options {
+            "" => ("can be made with default options", Weight::Safety),
+            _ => ("can be made with the given options", Weight::Law),
+        };
+        let is_made = self.check(check, weight, || match make() {
             Ok(_) => Ok(String::new()),
             // It may well need an option that has no default.
-            Err(HostError::Creation { reason, .. }) if reason.kind != ErrorKind::UNSUPPORTED => {
-                Err(Fault::Untried(reason.to_string()))
-            }
+            Err(HostError::Creation { reason, .. }) if reason.kind != ErrorKind::UNSUPPORTED => match options {
+                "" => Err(Fault::Untried(format!("without --plugin-option: {reason}"))),
+                _ => Err(broken(reason)),
+            },
             Err(error) => Err(broken(error)),
         });
-        let make = || make("").map_err(broken);
-        for (law, holds) in laws {
-            self.check(law, Weight::Law, || {
-                if is_made { holds(&make) } else { Err(Fault::Untried("it cannot be made without options".to_owned())) }
+        if is_made { Ok(()) } else { Err("it could not be made") }
+    }
+
+    /// Tries laws one after the other, unless there is a reason why they cannot be tried.
+    fn laws(&mut self, laws: Vec<Law<'_>>, ready: Result<(), &str>) {
+        for law in laws {
+            self.check(law.words(), Weight::Law, || match ready {
+                Ok(()) => law.tried().map(|()| String::new()).map_err(|why| broken(shortened(why))),
+                Err(why) => Err(Fault::Untried(why.to_owned())),
             });
         }
     }
@@ -153,21 +145,9 @@ fn broken(why: impl Display) -> Fault {
     Fault::Broken(why.to_string())
 }
 
-/// Lets an error pass, but not a panic: what comes of a call on `input`.
-fn survives<T>(result: Result<T, Error>, input: impl FnOnce() -> String) -> Result<Result<T, Error>, Fault> {
-    match result {
-        Err(error) if error.kind == ErrorKind::PANICKED => Err(broken(format_args!("on {} it {error}", input()))),
-        result => Ok(result),
+fn shortened(text: String) -> String {
+    match text.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
     }
 }
-
-/// The beginning of `bytes`, for a message.
-fn excerpt(bytes: &[u8]) -> String {
-    const MOST: usize = 80;
-    let dots = if bytes.len() > MOST { "…" } else { "" };
-    format!("`{}{dots}`", bytes[..bytes.len().min(MOST)].escape_ascii())
-}
-
-/// Texts that a server, a data set or a user may bring.
-const HOSTILE: [&str; 6] =
-    ["", "\"quoted\" \\back\\", "line\r\nbreak\0\u{1b}[2J", "é 漢字 🦀 \u{202e}", "../../etc/passwd", "{\"json\": [1,"];

@@ -132,6 +132,13 @@ impl Default for Delta {
     }
 }
 
+/// Bits of [`Answer::flags`].
+pub mod answer_flags {
+    /// The answer is longer than the host keeps, and `body` is its beginning. Said of answers that are no text; a text
+    /// that is too long fails its request. Since 1.1.
+    pub const TRUNCATED: u32 = 1;
+}
+
 /// A whole answer with a 2xx status that is not a stream.
 #[repr(C)]
 #[derive(StableAbi, Clone, Copy, Debug)]
@@ -140,7 +147,7 @@ pub struct Answer<'a> {
     pub status: u16,
     /// The number of the exchange within this request, from 0.
     pub exchange: u16,
-    /// Zero.
+    /// See [`answer_flags`].
     pub flags: u32,
     /// `Content-Type`, or empty.
     pub content_type: RStr<'a>,

@@ -5,14 +5,16 @@
 
 mod answer;
 mod error;
+mod exchange;
 mod record;
 mod request;
 mod telemetry;
 mod timing;
 
-pub use answer::{Answer, Delta, Event, NO_COUNT, Reply, Span, delta_flags};
+pub use answer::{Answer, Delta, Event, NO_COUNT, Reply, Span, answer_flags, delta_flags};
 pub use error::{Error, ErrorKind, Result};
+pub use exchange::{Exchange, Field, Header, Outgoing};
 pub use record::{ABSENT_NS, Outcome, Record};
-pub use request::{Header, Message, Outgoing, Part, PartKind, Request, Turn, request_flags};
+pub use request::{Message, Part, PartKind, Request, Turn, request_flags};
 pub use telemetry::{Catalogue, Collection, Entity, Metric, MetricKind, Sample, Subject};
 pub use timing::{ANY_SESSION, Flow, Load, PhaseSpec, Step, StepKind, TurnTime, step_flags};

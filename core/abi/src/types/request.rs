@@ -1,8 +1,8 @@
-//! What is sent: turns as a dataset gives them, requests as an endpoint sees them, and the HTTP exchange that results.
+//! What is asked: turns as a data set gives them, and requests as an endpoint sees them.
 
 use abi_stable::{
     StableAbi,
-    std_types::{RSlice, RStr, RString, RVec},
+    std_types::{RSlice, RStr},
 };
 
 /// What a [`Part`] of a message holds.
@@ -141,34 +141,4 @@ impl<'a> Request<'a> {
             reserved: [0; 6],
         }
     }
-}
-
-/// A header of the exchange.
-#[repr(C)]
-#[derive(StableAbi, Clone, Debug, PartialEq, Eq)]
-pub struct Header {
-    /// Field name.
-    pub name: RString,
-    /// Field value.
-    pub value: RString,
-}
-
-/// One HTTP exchange to be made. An endpoint fills it in; the host sends it.
-#[repr(C)]
-#[derive(StableAbi, Clone, Debug, Default)]
-pub struct Outgoing {
-    /// `POST` when empty.
-    pub method: RString,
-    /// Path on the server; empty: the endpoint's own path.
-    pub path: RString,
-    /// `application/json` when empty.
-    pub content_type: RString,
-    /// Further headers.
-    pub headers: RVec<Header>,
-    /// The body.
-    pub body: RVec<u8>,
-    /// Wait this long before sending (polling); in nanoseconds.
-    pub delay_ns: u64,
-    /// Zero.
-    pub reserved: [u64; 4],
 }

@@ -8,8 +8,8 @@ use crate::{
     api,
     documents::{DatasetInfo, DatasetRequest, EndpointInfo, Report, Run, TelemetrySource},
     types::{
-        Answer, Catalogue, Collection, Delta, Error, ErrorKind, Event, Flow, Load, Outgoing, PhaseSpec, Record, Reply,
-        Request, Result, Sample, Step, Turn, TurnTime,
+        Answer, Catalogue, Collection, Delta, Error, ErrorKind, Event, Exchange, Flow, Load, Outgoing, PhaseSpec,
+        Record, Reply, Request, Result, Sample, Step, Turn, TurnTime,
     },
 };
 use abi_stable::{
@@ -82,6 +82,10 @@ impl api::Endpoint for Foreign<EndpointObj, EndpointInfo> {
 
     fn on_body(&self, answer: &Answer<'_>, out: &mut Reply) -> Result<()> {
         self.object.on_body(answer, out).into()
+    }
+
+    fn on_answer(&self, answer: &Answer<'_>, exchange: &Exchange<'_>, out: &mut Reply) -> Result<()> {
+        self.object.on_answer(answer, exchange, out).into()
     }
 }
 
@@ -233,7 +237,7 @@ mod tests {
     }
 
     fn crossed(info: impl Fn() -> EndpointInfo + Send + Sync + 'static) -> Result<Box<dyn Endpoint>> {
-        endpoint(guard::endpoint(Box::new(Described(info))))
+        endpoint(guard::endpoint("described", Box::new(Described(info))))
     }
 
     /// An endpoint of another make, whose description is any text.

@@ -1,17 +1,21 @@
 //! The plugin's side of the boundary: plain traits made into wire objects that never let a panic out.
 //!
-//! After one panic an object takes no more calls: its state is not to be trusted.
+//! After one panic an object takes no more calls: its state is not to be trusted. The panic's text is in the error; where
+//! there is no error to put it in, it is said through the host's log.
 
-use super::objects::{
-    CollectorObj, DatasetObj, EndpointObj, ExporterObj, OutputRef, SessionRef, TextRef, TimetableRef, TimingObj,
-    WireCollector, WireCollector_TO, WireDataset, WireDataset_TO, WireEndpoint, WireEndpoint_TO, WireExporter,
-    WireExporter_TO, WireTiming, WireTiming_TO,
+use super::{
+    module::log,
+    objects::{
+        CollectorObj, DatasetObj, EndpointObj, ExporterObj, OutputRef, SessionRef, TextRef, TimetableRef, TimingObj,
+        WireCollector, WireCollector_TO, WireDataset, WireDataset_TO, WireEndpoint, WireEndpoint_TO, WireExporter,
+        WireExporter_TO, WireTiming, WireTiming_TO,
+    },
 };
 use crate::{
     api,
     types::{
-        Answer, Catalogue, Collection, Delta, Error, ErrorKind, Event, Flow, Load, Outgoing, PhaseSpec, Record, Reply,
-        Request, Result, Sample, Step, Turn, TurnTime,
+        Answer, Catalogue, Collection, Delta, Error, ErrorKind, Event, Exchange, Flow, Load, Outgoing, PhaseSpec,
+        Record, Reply, Request, Result, Sample, Step, Turn, TurnTime,
     },
 };
 use abi_stable::{
@@ -28,12 +32,14 @@ use std::{
 /// An author's object, its panics contained.
 struct Guard<T> {
     inner: ManuallyDrop<T>,
+    /// What the component is called, for the log.
+    name: &'static str,
     dead: AtomicBool,
 }
 
 impl<T> Guard<T> {
-    fn new(inner: T) -> Self {
-        Self { inner: ManuallyDrop::new(inner), dead: AtomicBool::new(false) }
+    fn new(inner: T, name: &'static str) -> Self {
+        Self { inner: ManuallyDrop::new(inner), name, dead: AtomicBool::new(false) }
     }
 
     fn shared<R>(&self, call: impl FnOnce(&T) -> Result<R>) -> RResult<R, Error> {
@@ -41,19 +47,23 @@ impl<T> Guard<T> {
     }
 
     fn exclusive<R>(&mut self, call: impl FnOnce(&mut T) -> Result<R>) -> RResult<R, Error> {
-        let Self { inner, dead } = self;
+        let Self { inner, dead, .. } = self;
         contain(dead, || call(inner)).into()
+    }
+
+    /// Says in the host's log that `call` panicked.
+    fn say(&self, call: &str, panic: Box<dyn Any + Send>) {
+        log::say(1, self.name, &format!("{call} {}", text_of(panic)));
     }
 }
 
 impl<T> Drop for Guard<T> {
     fn drop(&mut self) {
         let inner = &mut self.inner;
-        // SAFETY: `inner` is dropped here and nowhere else, and `self` is not used afterwards.
+        // SAFETY: `inner` is dropped here and nowhere else, and is not used afterwards.
         let dropped = catch_unwind(AssertUnwindSafe(|| unsafe { ManuallyDrop::drop(inner) }));
         if let Err(panic) = dropped {
-            // The payload's own drop may panic as well.
-            std::mem::forget(panic);
+            self.say("drop", panic);
         }
     }
 }
@@ -105,8 +115,12 @@ impl WireEndpoint for Guard<Box<dyn api::Endpoint>> {
             Ok(Ok(())) => 0,
             Ok(Err(kind)) => kind.0.saturating_add(1),
             Err(panic) => {
-                self.dead.store(true, Relaxed);
-                std::mem::forget(panic);
+                // Of several threads that panic at once, one says why.
+                if !self.dead.swap(true, Relaxed) {
+                    self.say("on_event", panic);
+                } else {
+                    std::mem::forget(panic);
+                }
                 ErrorKind::PANICKED.0 + 1
             }
         }
@@ -114,6 +128,10 @@ impl WireEndpoint for Guard<Box<dyn api::Endpoint>> {
 
     fn on_body(&self, answer: &Answer<'_>, out: &mut Reply) -> RResult<(), Error> {
         self.shared(|e| e.on_body(answer, out))
+    }
+
+    fn on_answer(&self, answer: &Answer<'_>, exchange: &Exchange<'_>, out: &mut Reply) -> RResult<(), Error> {
+        self.shared(|e| e.on_answer(answer, exchange, out))
     }
 }
 
@@ -230,27 +248,96 @@ impl WireDataset for Guard<Box<dyn api::DatasetLoader>> {
     }
 }
 
-/// The wire form of an endpoint.
-pub fn endpoint(inner: Box<dyn api::Endpoint>) -> EndpointObj {
-    WireEndpoint_TO::from_value(Guard::new(inner), TD_Opaque)
+/// The wire form of the endpoint of that name.
+pub fn endpoint(name: &'static str, inner: Box<dyn api::Endpoint>) -> EndpointObj {
+    WireEndpoint_TO::from_value(Guard::new(inner, name), TD_Opaque)
 }
 
-/// The wire form of a timing strategy.
-pub fn timing(inner: Box<dyn api::TimingStrategy>) -> TimingObj {
-    WireTiming_TO::from_value(Guard::new(inner), TD_Opaque)
+/// The wire form of the timing strategy of that name.
+pub fn timing(name: &'static str, inner: Box<dyn api::TimingStrategy>) -> TimingObj {
+    WireTiming_TO::from_value(Guard::new(inner, name), TD_Opaque)
 }
 
-/// The wire form of a telemetry collector.
-pub fn collector(inner: Box<dyn api::TelemetryCollector>) -> CollectorObj {
-    WireCollector_TO::from_value(Guard::new(inner), TD_Opaque)
+/// The wire form of the telemetry collector of that name.
+pub fn collector(name: &'static str, inner: Box<dyn api::TelemetryCollector>) -> CollectorObj {
+    WireCollector_TO::from_value(Guard::new(inner, name), TD_Opaque)
 }
 
-/// The wire form of an exporter.
-pub fn exporter(inner: Box<dyn api::Exporter>) -> ExporterObj {
-    WireExporter_TO::from_value(Guard::new(inner), TD_Opaque)
+/// The wire form of the exporter of that name.
+pub fn exporter(name: &'static str, inner: Box<dyn api::Exporter>) -> ExporterObj {
+    WireExporter_TO::from_value(Guard::new(inner, name), TD_Opaque)
 }
 
-/// The wire form of a data set loader.
-pub fn dataset(inner: Box<dyn api::DatasetLoader>) -> DatasetObj {
-    WireDataset_TO::from_value(Guard::new(inner), TD_Opaque)
+/// The wire form of the data set loader of that name.
+pub fn dataset(name: &'static str, inner: Box<dyn api::DatasetLoader>) -> DatasetObj {
+    WireDataset_TO::from_value(Guard::new(inner, name), TD_Opaque)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{documents::EndpointInfo, wire::module::HostApi_Ref};
+    use std::sync::Mutex;
+
+    /// What the log was told.
+    static SAID: Mutex<Vec<(u32, String, String)>> = Mutex::new(Vec::new());
+
+    extern "C" fn log(level: u32, target: RStr<'_>, message: RStr<'_>) {
+        SAID.lock().unwrap().push((level, target.into(), message.into()));
+    }
+
+    /// Panics at every call, and when it is dropped.
+    struct Shy;
+
+    impl Drop for Shy {
+        fn drop(&mut self) {
+            panic!("go away");
+        }
+    }
+
+    impl api::Endpoint for Shy {
+        fn info(&self) -> EndpointInfo {
+            panic!("who asks?")
+        }
+        fn encode(&self, _: &Request<'_>, _: &mut Outgoing) -> Result<()> {
+            panic!("not me")
+        }
+        fn on_event(&self, event: &Event<'_>, _: &mut Delta, _: &mut RVec<u8>) -> Result<(), ErrorKind> {
+            panic!("no words for {} bytes", event.data.len())
+        }
+        fn on_body(&self, _: &Answer<'_>, _: &mut Reply) -> Result<()> {
+            panic!("nor for this")
+        }
+    }
+
+    #[test]
+    fn a_panic_that_no_error_tells_of_is_told_to_the_log_once() {
+        log::set(HostApi_Ref::lend(log));
+        let object = endpoint("shy", Box::new(Shy));
+        for _ in 0..2 {
+            let code = object.on_event(&Event::new(b"hi"), &mut Delta::default(), &mut RVec::new());
+            assert_eq!(code, ErrorKind::PANICKED.0 + 1);
+        }
+        drop(object);
+        let said = std::mem::take(&mut *SAID.lock().unwrap());
+        let line = |message: &str| (1, "shy".to_owned(), message.to_owned());
+        assert_eq!(said, [line("on_event panicked: no words for 2 bytes"), line("drop panicked: go away")]);
+    }
+
+    #[test]
+    fn a_panic_on_a_whole_answer_is_an_error_by_either_call() {
+        let answer = Answer { status: 200, exchange: 0, flags: 0, content_type: "".into(), body: RSlice::EMPTY };
+        let call = |by: fn(&EndpointObj, &Answer<'_>, &mut Reply) -> RResult<(), Error>| {
+            // Its drop is another test's.
+            let object = ManuallyDrop::new(endpoint("shy", Box::new(Shy)));
+            by(&object, &answer, &mut Reply::default()).into_result().unwrap_err()
+        };
+        let errors = [
+            call(|object, answer, out| object.on_body(answer, out)),
+            call(|object, answer, out| object.on_answer(answer, &Exchange::new("/"), out)),
+        ];
+        for error in errors {
+            assert_eq!((error.kind, error.message.as_str()), (ErrorKind::PANICKED, "panicked: nor for this"));
+        }
+    }
 }

@@ -173,7 +173,7 @@ macro_rules! constructors {
     ($($function:ident $variant:ident $object:ty;)*) => {$(
         extern "C" fn $function(name: RStr<'_>, options: RStr<'_>) -> RResult<$object, Error> {
             make(name, |r| match r.factory {
-                Factory::$variant(new) => Some(new(options.as_str()).map(guard::$function)),
+                Factory::$variant(new) => Some(new(options.as_str()).map(|made| guard::$function(r.name, made))),
                 _ => None,
             })
         }
@@ -195,7 +195,7 @@ pub mod log {
 
     static HOST: OnceLock<HostApi_Ref> = OnceLock::new();
 
-    pub(super) fn set(host: HostApi_Ref) {
+    pub(in crate::wire) fn set(host: HostApi_Ref) {
         // A second host in one process lends the same thing.
         let _ = HOST.set(host);
     }

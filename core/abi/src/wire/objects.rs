@@ -6,8 +6,8 @@
 #![allow(clippy::all, reason = "sabi_trait's output")]
 
 use crate::types::{
-    Answer, Catalogue, Collection, Delta, Error, Event, Flow, Load, Outgoing, PhaseSpec, Record, Reply, Request,
-    Sample, Step, Turn, TurnTime,
+    Answer, Catalogue, Collection, Delta, Error, Event, Exchange, Flow, Load, Outgoing, PhaseSpec, Record, Reply,
+    Request, Sample, Step, Turn, TurnTime,
 };
 use abi_stable::{
     RMut, RRef, sabi_trait,
@@ -23,6 +23,10 @@ pub trait WireEndpoint: Send + Sync {
     fn on_event(&self, event: &Event<'_>, out: &mut Delta, scratch: &mut RVec<u8>) -> u32;
     #[sabi(last_prefix_field)]
     fn on_body(&self, answer: &Answer<'_>, out: &mut Reply) -> RResult<(), Error>;
+    /// Since 1.1.
+    fn on_answer(&self, answer: &Answer<'_>, _exchange: &Exchange<'_>, out: &mut Reply) -> RResult<(), Error> {
+        self.on_body(answer, out)
+    }
 }
 
 #[sabi_trait]

@@ -55,6 +55,7 @@ fn source(asked: bool) -> SourcePlan {
         name: "fed".to_owned(),
         flag: SourceFlag::Collector,
         asked,
+        headers: Vec::new(),
         options: serde_json::Map::new(),
     }
 }

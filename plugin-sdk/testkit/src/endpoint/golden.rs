@@ -1,5 +1,6 @@
 //! Goldens: real answers of a server, and what they hold.
 
+use super::{Asked, Next};
 use serde::Deserialize;
 
 /// One answer of a server, streamed or whole, and what an endpoint has to find in it.
@@ -14,6 +15,9 @@ pub struct Golden {
     /// The body of a whole answer.
     #[serde(default)]
     pub body: Option<String>,
+    /// The exchange that a whole answer ended.
+    #[serde(default)]
+    pub asked: Asked,
     /// What the answer holds, all events taken together.
     pub expect: Expected,
 }
@@ -42,6 +46,8 @@ pub struct Expected {
     pub reasoning: String,
     /// Text of tool calls.
     pub tool: String,
+    /// Whether there is content that is no text, such as an image.
+    pub content: bool,
     /// The message of the error it reports, if it reports one.
     pub error: Option<String>,
     /// Usage: tokens of the prompt.
@@ -56,19 +62,35 @@ pub struct Expected {
     pub finished: bool,
     /// Whether the stream's terminator comes.
     pub done: bool,
+    /// The exchange that has to follow a whole answer.
+    pub next: Option<Next>,
 }
 
 impl Golden {
     /// A streamed answer, without events so far.
     #[must_use]
     pub fn stream(name: &str, expect: Expected) -> Self {
-        Self { name: name.to_owned(), events: Vec::new(), body: None, expect }
+        Self { name: name.to_owned(), events: Vec::new(), body: None, asked: Asked::default(), expect }
     }
 
     /// A whole answer.
     #[must_use]
     pub fn body(name: &str, body: &str, expect: Expected) -> Self {
-        Self { name: name.to_owned(), events: Vec::new(), body: Some(body.to_owned()), expect }
+        Self { body: Some(body.to_owned()), ..Self::stream(name, expect) }
+    }
+
+    /// The same answer, to a later exchange of its request: to what was asked under `path` with `state`.
+    #[must_use]
+    pub fn asked(mut self, path: &str, state: u64) -> Self {
+        self.asked = Asked { number: 1, path: path.to_owned(), state, ..self.asked };
+        self
+    }
+
+    /// The same answer with a header field.
+    #[must_use]
+    pub fn header(mut self, name: &str, value: &str) -> Self {
+        self.asked = self.asked.with(name, value);
+        self
     }
 
     /// The same stream with a further event.

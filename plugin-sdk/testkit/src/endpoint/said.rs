@@ -1,11 +1,11 @@
 //! What an endpoint says of an event or a body, with its spans followed, so that it can be kept and compared.
 
-use super::{Expected, golden::GoldenEvent};
-use crate::law::{Bare, excerpt, holds, survives};
+use super::{Asked, Expected, Next, golden::GoldenEvent};
+use crate::law::{Bare, Bytes, excerpt, holds, survives};
 use inferometer_plugin_sdk::{
     RVec,
     api::Endpoint,
-    types::{Answer, Delta, Error, ErrorKind, Event, NO_COUNT, Outgoing, Reply, Span, delta_flags},
+    types::{self, Answer, Delta, Error, ErrorKind, Event, Field, NO_COUNT, Outgoing, Reply, Span, delta_flags},
 };
 
 const LAW: &str = "a call may fail but not panic, and its spans lie inside the event or the scratch buffer";
@@ -15,10 +15,10 @@ const LAW: &str = "a call may fail but not panic, and its spans lie inside the e
 pub(super) struct Said {
     flags: u32,
     choice: u32,
-    text: Vec<u8>,
-    reasoning: Vec<u8>,
-    tool: Vec<u8>,
-    error: Vec<u8>,
+    text: Bytes,
+    reasoning: Bytes,
+    tool: Bytes,
+    error: Bytes,
     /// Prompt, completion, cached, reasoning.
     counts: [u32; 4],
 }
@@ -37,8 +37,9 @@ pub(super) struct Exchange {
     pub(super) path: String,
     pub(super) content_type: String,
     pub(super) headers: Vec<(String, String)>,
-    pub(super) body: Vec<u8>,
+    pub(super) body: Bytes,
     pub(super) delay_ns: u64,
+    pub(super) state: u64,
 }
 
 impl Exchange {
@@ -48,8 +49,22 @@ impl Exchange {
             path: out.path.to_string(),
             content_type: out.content_type.to_string(),
             headers: out.headers.iter().map(|h| (h.name.to_string(), h.value.to_string())).collect(),
-            body: out.body.to_vec(),
+            body: Bytes(out.body.to_vec()),
             delay_ns: out.delay_ns,
+            state: out.state(),
+        }
+    }
+
+    /// The same as goldens have it.
+    pub(super) fn expected(&self) -> Next {
+        Next {
+            method: self.method.clone(),
+            path: self.path.clone(),
+            content_type: self.content_type.clone(),
+            headers: self.headers.iter().cloned().collect(),
+            body: String::from_utf8_lossy(&self.body.0).into_owned(),
+            delay_ns: self.delay_ns,
+            state: self.state,
         }
     }
 }
@@ -81,13 +96,20 @@ pub(super) fn of_event(endpoint: &dyn Endpoint, at: At<'_>) -> Result<Said, Erro
         .map_err(|Bare(kind)| kind)
 }
 
-/// Lets the endpoint read one body, the first answer of a request.
-pub(super) fn of_body(endpoint: &dyn Endpoint, body: &[u8]) -> Result<SaidOfBody, Error> {
-    let content_type = "application/json".into();
-    let answer = Answer { status: 200, exchange: 0, flags: 0, content_type, body: body.into() };
+/// Lets the endpoint read one body, the answer to what was `asked`.
+pub(super) fn of_body(endpoint: &dyn Endpoint, asked: &Asked, body: &[u8]) -> Result<SaidOfBody, Error> {
+    let fields = asked.fields();
+    let content_type = fields["content-type"].into();
+    let answer = Answer { status: 200, exchange: asked.number, flags: 0, content_type, body: body.into() };
+    let headers: Vec<Field<'_>> =
+        fields.iter().map(|(name, value)| Field { name: name.as_str().into(), value: (*value).into() }).collect();
+    let own = endpoint.info().path;
+    let path = if asked.path.is_empty() { &own } else { &asked.path };
+    let exchange =
+        types::Exchange { state: asked.state, headers: headers.as_slice().into(), ..types::Exchange::new(path) };
     let mut reply = Reply::default();
-    let input = || format!("a body {}", excerpt(body));
-    survives(LAW, input, || endpoint.on_body(&answer, &mut reply))?;
+    let input = || format!("a body {} of {asked:?}", excerpt(body));
+    survives(LAW, input, || endpoint.on_answer(&answer, &exchange, &mut reply))?;
     holds!("at most one exchange follows an answer", reply.next.len() <= 1, "{} on {}", reply.next.len(), input());
     Ok(SaidOfBody {
         deltas: reply.deltas.iter().map(|delta| said(delta, body, &reply.scratch, &input)).collect(),
@@ -100,7 +122,7 @@ fn said(delta: &Delta, data: &[u8], scratch: &[u8], input: &dyn Fn() -> String) 
     let bytes = |span: Span| {
         let found = if span.is_empty() { Some(&[][..]) } else { span.of(within) };
         holds!(LAW, found.is_some(), "{span:?} reaches outside {} bytes on {}", within.len(), input());
-        found.unwrap_or_default().to_vec()
+        Bytes(found.unwrap_or_default().to_vec())
     };
     holds!("reserved words are zero", delta.reserved == [0; 4], "{:?} on {}", delta.reserved, input());
     Said {
@@ -121,7 +143,7 @@ impl Said {
     /// When a text cannot be read.
     pub(super) fn add_to(&self, all: &mut Expected) -> Result<(), String> {
         let has = |flag: u32| self.flags & flag != 0;
-        let text = |bytes: &[u8]| readable(bytes, has(delta_flags::ESCAPED));
+        let text = |bytes: &Bytes| readable(&bytes.0, has(delta_flags::ESCAPED));
         all.text += &text(&self.text)?;
         all.reasoning += &text(&self.reasoning)?;
         all.tool += &text(&self.tool)?;
@@ -135,6 +157,7 @@ impl Said {
                 *place = Some(count);
             }
         }
+        all.content |= has(delta_flags::CONTENT);
         all.finished |= has(delta_flags::FINISH);
         all.done |= has(delta_flags::DONE);
         Ok(())

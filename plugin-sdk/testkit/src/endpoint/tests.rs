@@ -3,7 +3,7 @@
 use super::*;
 use inferometer_plugin_sdk::{
     documents::EndpointInfo,
-    types::{Answer, Event, Outgoing, Reply, Request, Result, Span, delta_flags},
+    types::{self, Answer, Event, Outgoing, Reply, Request, Result, Span, delta_flags},
 };
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
@@ -15,7 +15,7 @@ struct Fake {
 
 impl Endpoint for Fake {
     fn info(&self) -> EndpointInfo {
-        let path = if self.fault == "has no path" { "" } else { "/echo" };
+        let path = if self.fault == "has a path without a slash" { "echo" } else { "/echo" };
         EndpointInfo { path: path.into(), streams: true, ..EndpointInfo::default() }
     }
 
@@ -55,21 +55,61 @@ impl Endpoint for Fake {
         if self.fault == "refuses bodies" {
             return Err(Error::malformed("no"));
         }
-        out.deltas.push(Delta { text: Span { off: 0, len: answer.body.len() as u32 }, ..Delta::EMPTY });
+        let len = match self.fault {
+            "remembers bodies" => self.calls.fetch_add(1, Relaxed).min(answer.body.len() as u32),
+            _ => answer.body.len() as u32,
+        };
+        out.deltas.push(Delta { text: Span { off: 0, len }, ..Delta::EMPTY });
+        Ok(())
+    }
+
+    /// A plain text is the name of what follows; what was asked for goes into its path.
+    fn on_answer(&self, answer: &Answer<'_>, exchange: &types::Exchange<'_>, out: &mut Reply) -> Result<()> {
+        if answer.content_type.as_str() != "text/plain" {
+            return self.on_body(answer, out);
+        }
+        let wait: u64 = match exchange.header("Retry-After").map_or(Ok(0), str::parse) {
+            Ok(seconds) => seconds,
+            Err(_) if self.fault == "panics on headers" => panic!("no seconds"),
+            Err(_) => 0,
+        };
+        let name = String::from_utf8_lossy(&answer.body);
+        let path = match self.fault {
+            "goes nowhere" => name.into_owned(),
+            _ => format!("{}/{}", exchange.path, name.escape_debug()),
+        };
+        let next = Outgoing { method: "GET".into(), path: path.into(), delay_ns: wait, ..Outgoing::default() };
+        out.next.push(next.with_state(exchange.state.wrapping_add(1)));
         Ok(())
     }
 }
 
-fn goldens() -> [Golden; 2] {
+fn goldens() -> [Golden; 3] {
+    let next = Next { delay_ns: 9, state: 5, ..Next::get("/jobs/7") };
+    let follows = Expected { next: Some(next), ..Expected::default() };
     let expect = Expected { text: "Hi you".into(), ..Expected::default() };
     [
         Golden::stream("words", Expected { done: true, ..expect.clone() }).usual("Hi").usual(" you").event("END"),
         Golden::body("words", "Hi you", expect),
+        Golden::body("a job", "7", follows)
+            .asked("/jobs", 4)
+            .header("Content-Type", "text/plain")
+            .header("Retry-After", "9"),
     ]
 }
 
 fn with(fault: &'static str) {
     check(|| Box::new(Fake { fault, calls: AtomicU32::new(0) }), &goldens());
+}
+
+/// Like [`with`], for the law that has to be asked for.
+fn counted(fault: &'static str, count: fn(&mut dyn FnMut()) -> u64) {
+    let endpoint = Fake { fault, calls: AtomicU32::new(0) };
+    reads_usual_events_without_allocating(&endpoint, &goldens(), count);
+}
+
+fn measured(read: &mut dyn FnMut()) -> u64 {
+    allocation_counter::measure(read).count_total
 }
 
 #[test]
@@ -80,7 +120,7 @@ fn an_endpoint_without_a_fault_is_lawful() {
 #[test]
 #[should_panic(expected = "paths begin with a slash")]
 fn a_path_that_is_none_is_found() {
-    with("has no path");
+    with("has a path without a slash");
 }
 
 #[test]
@@ -114,6 +154,31 @@ fn memory_is_found_by_its_own_law() {
 }
 
 #[test]
+#[should_panic(expected = "does not depend on what was read before")]
+fn memory_of_bodies_is_found() {
+    reads_each_answer_by_itself(&Fake { fault: "remembers bodies", calls: AtomicU32::new(0) }, &goldens());
+}
+
+#[test]
+#[should_panic(expected = "holds what its golden says")]
+fn an_exchange_that_should_not_follow_is_found() {
+    let golden = Golden::body("a job", "7", Expected::default()).header("content-type", "text/plain");
+    finds_what_answers_hold(&Fake { fault: "", calls: AtomicU32::new(0) }, &[golden]);
+}
+
+#[test]
+#[should_panic(expected = "what follows: the path '7'")]
+fn an_exchange_that_cannot_be_sent_is_found() {
+    with("goes nowhere");
+}
+
+#[test]
+#[should_panic(expected = "may fail but not panic")]
+fn a_panic_on_a_header_is_found() {
+    with("panics on headers");
+}
+
+#[test]
 #[should_panic(expected = "its body is refused")]
 fn a_golden_body_that_is_refused_is_found() {
     with("refuses bodies");
@@ -126,9 +191,23 @@ fn a_panic_is_found() {
 }
 
 #[test]
+fn reading_without_allocating_is_lawful() {
+    counted("", measured);
+}
+
+#[test]
 #[should_panic(expected = "allocates nothing")]
 fn an_allocation_is_found() {
-    with("allocates");
+    counted("allocates", measured);
+}
+
+#[test]
+#[should_panic(expected = "allocations are counted")]
+fn a_count_that_does_not_count_is_found() {
+    counted("", |read| {
+        read();
+        0
+    });
 }
 
 #[test]
@@ -142,7 +221,11 @@ fn goldens_can_be_read_from_json() {
     let json = r#"[
         {"name": "words", "events": [{"data": "Hi", "usual": true}, {"data": " you", "usual": true}, {"data": "END"}],
          "expect": {"text": "Hi you", "done": true}},
-        {"name": "words", "body": "Hi you", "expect": {"text": "Hi you"}}
+        {"name": "words", "body": "Hi you", "expect": {"text": "Hi you"}},
+        {"name": "a job", "body": "7",
+         "asked": {"number": 1, "path": "/jobs", "state": 4,
+                   "headers": {"Content-Type": "text/plain", "Retry-After": "9"}},
+         "expect": {"next": {"method": "GET", "path": "/jobs/7", "delay_ns": 9, "state": 5}}}
     ]"#;
     assert_eq!(Golden::list(json).unwrap(), goldens());
     assert!(Golden::list(r#"[{"name": "", "expect": {"txt": ""}}]"#).unwrap_err().to_string().contains("txt"));

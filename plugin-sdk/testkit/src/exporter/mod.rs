@@ -4,7 +4,7 @@ mod fixture;
 mod telemetry;
 
 use crate::{
-    law::{holds, survives},
+    law::{Law, Make, holds, survives},
     wire,
 };
 use fixture::Case;
@@ -22,19 +22,19 @@ const BATCH: usize = 8;
 /// Calls of an output that are tried to fail, one after the other.
 const MOST_FAILURES: usize = 40;
 
-type Make<'a> = &'a dyn Fn() -> Box<dyn Exporter>;
+const REPEATS: &str = "the same run gives the same bytes";
+const STAYS: &str = "files lie in the artifact folder";
+const READABLE: &str = "what is written can be read";
+const TELLS: &str = "an exporter tells that its output failed";
 
-/// Holds an exporter to all laws, as it is and behind the wire; `make` makes it anew. See the functions of this module.
+/// Holds an exporter to all laws, as it is and behind the wire; `make` makes it anew. See [`laws`].
 ///
 /// # Panics
 /// When a law is broken.
 pub fn check(make: impl Fn() -> Box<dyn Exporter>) {
     let wired = || wire::exporter(make());
-    for make in [&make as Make<'_>, &wired] {
-        writes_the_same_again(make);
-        writes_into_its_folder(make);
-        writes_what_can_be_read(make);
-        tells_of_a_failing_output(make);
+    for make in [&make as Make<'_, _>, &wired] {
+        laws(make).into_iter().for_each(Law::enforce);
     }
     for case in fixture::cases() {
         let (here, there) = (written(&make, &case), written(&wired, &case));
@@ -46,6 +46,16 @@ pub fn check(make: impl Fn() -> Box<dyn Exporter>) {
             apart(&here, &there)
         );
     }
+}
+
+/// The laws of exporters, on ordinary, empty, odd and hostile runs.
+pub fn laws<'a>(make: Make<'a, dyn Exporter>) -> Vec<Law<'a>> {
+    vec![
+        Law::new(REPEATS, move || writes_the_same_again(make)),
+        Law::new(STAYS, move || writes_into_its_folder(make)),
+        Law::new(READABLE, move || writes_what_can_be_read(make)),
+        Law::new(TELLS, move || tells_of_a_failing_output(make)),
+    ]
 }
 
 /// An artifact folder and a terminal in memory. Like the host's own, it refuses names that leave the folder.
@@ -101,7 +111,7 @@ impl Output for Folder {
 }
 
 /// Exports a whole run with its telemetry, `batch` records at a time.
-fn export(make: Make<'_>, case: &Case, batch: usize, out: &mut Folder) -> Result<()> {
+fn export(make: Make<'_, dyn Exporter>, case: &Case, batch: usize, out: &mut Folder) -> Result<()> {
     let law = "an exporter writes or fails without a panic";
     let mut exporter = make();
     let input = || case.name.to_owned();
@@ -116,7 +126,7 @@ fn export(make: Make<'_>, case: &Case, batch: usize, out: &mut Folder) -> Result
     survives(law, input, || exporter.finish(&case.report, out))
 }
 
-fn written_in(make: Make<'_>, case: &Case, batch: usize) -> Folder {
+fn written_in(make: Make<'_, dyn Exporter>, case: &Case, batch: usize) -> Folder {
     let mut out = Folder::default();
     let done = export(make, case, batch, &mut out);
     let Folder { refused, .. } = &out;
@@ -131,7 +141,7 @@ fn written_in(make: Make<'_>, case: &Case, batch: usize) -> Folder {
     Folder { calls: 0, ..out }
 }
 
-fn written(make: Make<'_>, case: &Case) -> Folder {
+fn written(make: Make<'_, dyn Exporter>, case: &Case) -> Folder {
     written_in(make, case, BATCH)
 }
 
@@ -154,32 +164,21 @@ fn apart(one: &Folder, other: &Folder) -> String {
 }
 
 /// The same run gives the same bytes, however its records are handed over.
-///
-/// # Panics
-/// When the law is broken.
-pub fn writes_the_same_again(make: Make<'_>) {
+fn writes_the_same_again(make: Make<'_, dyn Exporter>) {
     for case in fixture::cases() {
         let first = written(make, &case);
         for batch in [BATCH, 1, 1_000] {
             let again = written_in(make, &case, batch);
             let name = case.name;
-            holds!(
-                "the same run gives the same bytes",
-                first == again,
-                "{name}, by {batch}: {}",
-                apart(&first, &again)
-            );
+            holds!(REPEATS, first == again, "{name}, by {batch}: {}", apart(&first, &again));
         }
     }
 }
 
 /// Files are named inside the artifact folder, whatever the run holds. A hostile prefix is the host's to refuse, and an
 /// exporter that uses it passes the refusal on.
-///
-/// # Panics
-/// When the law is broken.
-pub fn writes_into_its_folder(make: Make<'_>) {
-    let law = "files lie in the artifact folder";
+fn writes_into_its_folder(make: Make<'_, dyn Exporter>) {
+    let law = STAYS;
     for case in fixture::cases() {
         let _ = written(make, &case);
     }
@@ -194,11 +193,8 @@ pub fn writes_into_its_folder(make: Make<'_>) {
 
 /// What is called JSON is JSON, what is called JSON lines is one JSON value a line, and what is shown without colours holds
 /// no control characters, whatever a server wrote.
-///
-/// # Panics
-/// When the law is broken.
-pub fn writes_what_can_be_read(make: Make<'_>) {
-    let law = "what is written can be read";
+fn writes_what_can_be_read(make: Make<'_, dyn Exporter>) {
+    let law = READABLE;
     for case in fixture::cases() {
         let Folder { files, shown, .. } = written(make, &case);
         for (name, bytes) in &files {
@@ -219,11 +215,8 @@ pub fn writes_what_can_be_read(make: Make<'_>) {
 }
 
 /// An output that fails, at whichever call, makes the exporter return an error.
-///
-/// # Panics
-/// When the law is broken.
-pub fn tells_of_a_failing_output(make: Make<'_>) {
-    let law = "an exporter tells that its output failed";
+fn tells_of_a_failing_output(make: Make<'_, dyn Exporter>) {
+    let law = TELLS;
     for case in fixture::cases() {
         let mut whole = Folder::default();
         let _ = export(make, &case, BATCH, &mut whole);

@@ -2,19 +2,24 @@
 
 mod simulation;
 
-pub use simulation::{Outcome, Sent, Simulation};
+pub use simulation::{Outcome, Sent, Sessions, Simulation};
 
 use crate::{
-    law::{holds, survives},
+    law::{Law, Make, broken, holds, survives},
     wire,
 };
 use inferometer_plugin_sdk::{
     api::TimingStrategy,
     types::{Load, PhaseSpec, StepKind},
 };
-use simulation::Sessions;
 
 const SECOND: u64 = 1_000_000_000;
+const REPEATS: &str = "one seed gives one schedule";
+const ENDS: &str = "a phase ends at its limits";
+const SLOTS: &str = "a closed loop keeps its slots filled and opens no other";
+const RATE: &str = "an open loop keeps its rate, whatever the server does";
+const SHARDS: &str = "the schedule is the same for any number of shards";
+const REFUSES: &str = "what a strategy cannot do it refuses without a panic";
 
 /// What a strategy promises beyond what all do.
 #[derive(Clone, Copy, Debug)]
@@ -43,37 +48,47 @@ fn uneven(n: u64) -> u64 {
     1_000_000 + n * n % 17 * 300_000
 }
 
-/// Holds a strategy to all laws of its shape, as it is and behind the wire. See the functions of this module.
+/// Holds a strategy to all laws of its shape, as it is and behind the wire. See [`laws`] and [`laws_of`].
 ///
 /// # Panics
 /// When a law is broken.
 pub fn check(make: impl Fn() -> Box<dyn TimingStrategy>, shape: Shape) {
     let wired = || wire::timing(make());
-    all(&make, shape);
-    all(&wired, shape);
+    for make in [&make as Make<'_, _>, &wired] {
+        laws_of(make, shape).into_iter().chain(laws(make)).for_each(Law::enforce);
+    }
     let world = Simulation { shards: 3, service_ns: uneven, ..limited(shape.phase(), 2_000) };
     let (here, there) = (run(&world, &make), run(&world, &wired));
     holds!("a strategy does the same here and behind the wire", here == there, "{:?}", difference(&here, &there));
 }
 
-fn all(make: &dyn Fn() -> Box<dyn TimingStrategy>, shape: Shape) {
-    repeats_itself(make, shape.phase());
-    ends_at_the_limits(make, shape.phase());
-    refuses_what_it_cannot_do(make);
+/// The laws that any strategy can be held to.
+pub fn laws<'a>(make: Make<'a, dyn TimingStrategy>) -> Vec<Law<'a>> {
+    vec![Law::new(REFUSES, move || refuses_what_it_cannot_do(make))]
+}
+
+/// The laws of a strategy of a known shape.
+pub fn laws_of<'a>(make: Make<'a, dyn TimingStrategy>, shape: Shape) -> Vec<Law<'a>> {
+    let phase = shape.phase();
+    let mut laws = vec![
+        Law::new(REPEATS, move || repeats_itself(make, phase)),
+        Law::new(ENDS, move || ends_at_the_limits(make, phase)),
+    ];
     match shape {
-        Shape::Closed => keeps_its_slots(make),
+        Shape::Closed => laws.push(Law::new(SLOTS, move || keeps_its_slots(make))),
         Shape::Open => {
-            keeps_its_rate(make);
-            is_divided_among_shards(make, shape.phase());
+            laws.push(Law::new(RATE, move || keeps_its_rate(make)));
+            laws.push(Law::new(SHARDS, move || is_divided_among_shards(make, phase)));
         }
         Shape::Other(_) => {}
     }
+    laws
 }
 
-fn run(world: &Simulation, make: &dyn Fn() -> Box<dyn TimingStrategy>) -> Outcome {
+fn run(world: &Simulation, make: Make<'_, dyn TimingStrategy>) -> Outcome {
     world
         .run(make)
-        .unwrap_or_else(|error| panic!("broken law: a phase of the usual kind is taken\n  {world:?}: {error}"))
+        .unwrap_or_else(|error| broken("a phase of the usual kind is taken", format_args!("{world:?}: {error}")))
 }
 
 fn limited(phase: PhaseSpec, requests: u64) -> Simulation {
@@ -91,24 +106,18 @@ fn difference(one: &Outcome, other: &Outcome) -> Option<(usize, Option<Sent>, Op
 }
 
 /// The same seed gives the same schedule.
-///
-/// # Panics
-/// When the law is broken.
-pub fn repeats_itself(make: &dyn Fn() -> Box<dyn TimingStrategy>, phase: PhaseSpec) {
+fn repeats_itself(make: Make<'_, dyn TimingStrategy>, phase: PhaseSpec) {
     for shards in [1, 3] {
         let world = Simulation { shards, service_ns: uneven, ..limited(phase, 1_000) };
         let (first, again) = (run(&world, make), run(&world, make));
-        holds!("one seed gives one schedule", first == again, "{world:?}: {:?}", difference(&first, &again));
+        holds!(REPEATS, first == again, "{world:?}: {:?}", difference(&first, &again));
     }
 }
 
 /// A phase sends the requests asked for, no fewer and no more; it sends until its duration is over, and not after. The
 /// host ends a phase at its limits, so what can go wrong here is to end too soon, or never.
-///
-/// # Panics
-/// When the law is broken.
-pub fn ends_at_the_limits(make: &dyn Fn() -> Box<dyn TimingStrategy>, phase: PhaseSpec) {
-    let law = "a phase ends at its limits";
+fn ends_at_the_limits(make: Make<'_, dyn TimingStrategy>, phase: PhaseSpec) {
+    let law = ENDS;
     for (shards, turns) in [(1, 1), (3, 1), (16, 1), (2, 3)] {
         for requests in [1, 7, 500] {
             let world = Simulation { shards, turns, service_ns: uneven, ..limited(phase, requests) };
@@ -130,7 +139,7 @@ pub fn ends_at_the_limits(make: &dyn Fn() -> Box<dyn TimingStrategy>, phase: Pha
 ///
 /// # Panics
 /// When the law is broken.
-pub fn ends_by_itself(make: &dyn Fn() -> Box<dyn TimingStrategy>, shape: Shape) {
+pub fn ends_by_itself(make: Make<'_, dyn TimingStrategy>, shape: Shape) {
     let law = "a strategy that is alone ends by itself";
     for requests in [1, 10, 333] {
         let world = Simulation { host_ends: false, ..limited(shape.phase(), requests) };
@@ -144,11 +153,8 @@ pub fn ends_by_itself(make: &dyn Fn() -> Box<dyn TimingStrategy>, shape: Shape) 
 
 /// A closed loop never has more sessions open than slots, over all shards and in each, and keeps them filled until the
 /// requests run out.
-///
-/// # Panics
-/// When the law is broken.
-pub fn keeps_its_slots(make: &dyn Fn() -> Box<dyn TimingStrategy>) {
-    let law = "a closed loop keeps its slots filled and opens no other";
+fn keeps_its_slots(make: Make<'_, dyn TimingStrategy>) {
+    let law = SLOTS;
     for concurrency in [1, 2, 7, 64] {
         for (shards, turns) in [(1, 1), (3, 1), (8, 2)] {
             let phase = PhaseSpec { concurrency, ..PhaseSpec::default() };
@@ -165,11 +171,8 @@ pub fn keeps_its_slots(make: &dyn Fn() -> Box<dyn TimingStrategy>) {
 
 /// An open loop sends at its rate, to within four standard deviations of a Poisson process; how long the server takes and
 /// how many requests are open change nothing.
-///
-/// # Panics
-/// When the law is broken.
-pub fn keeps_its_rate(make: &dyn Fn() -> Box<dyn TimingStrategy>) {
-    let law = "an open loop keeps its rate, whatever the server does";
+fn keeps_its_rate(make: Make<'_, dyn TimingStrategy>) {
+    let law = RATE;
     for (rate, seconds) in [(2.5, 4_000), (200.0, 50), (10_000.0, 2)] {
         for seed in 0..4 {
             let phase = PhaseSpec { rate, seed, ..PhaseSpec::default() };
@@ -184,11 +187,8 @@ pub fn keeps_its_rate(make: &dyn Fn() -> Box<dyn TimingStrategy>) {
 }
 
 /// The arrivals of all shards together are the same whatever their number.
-///
-/// # Panics
-/// When the law is broken.
-pub fn is_divided_among_shards(make: &dyn Fn() -> Box<dyn TimingStrategy>, phase: PhaseSpec) {
-    let law = "the schedule is the same for any number of shards";
+fn is_divided_among_shards(make: Make<'_, dyn TimingStrategy>, phase: PhaseSpec) {
+    let law = SHARDS;
     let of = |shards, world: Simulation| run(&Simulation { shards, ..world }, make).sorted();
     for seed in [0, 42, u64::MAX] {
         let phase = PhaseSpec { seed, ..phase };
@@ -209,11 +209,8 @@ pub fn is_divided_among_shards(make: &dyn Fn() -> Box<dyn TimingStrategy>, phase
 }
 
 /// A phase out of the ordinary is run or refused, without a panic; before the phase began, nothing is sent.
-///
-/// # Panics
-/// When the law is broken.
-pub fn refuses_what_it_cannot_do(make: &dyn Fn() -> Box<dyn TimingStrategy>) {
-    let law = "what a strategy cannot do it refuses without a panic";
+fn refuses_what_it_cannot_do(make: Make<'_, dyn TimingStrategy>) {
+    let law = REFUSES;
     let early = survives(law, || "a call before the phase".to_owned(), || make().next(0, &Load::default()));
     let sends = early.as_ref().is_ok_and(|step| step.kind == StepKind::SEND);
     holds!(law, !sends, "asked before the phase began, it said {early:?}");

@@ -2,7 +2,7 @@
 //!
 //! Not here: a host that falls behind its schedule. Nothing takes time but the server.
 
-use crate::law::{holds, survives};
+use crate::law::{broken, holds, survives};
 use inferometer_plugin_sdk::{
     api::{Timetable, TimingStrategy},
     types::{Flow, Load, PhaseSpec, Result, Step, StepKind, TurnTime},
@@ -65,9 +65,11 @@ impl Outcome {
     }
 }
 
-/// 1,000 sessions, five milliseconds apart.
-pub(super) struct Sessions {
-    pub(super) turns: u32,
+/// The timetable of 1,000 sessions, five milliseconds apart.
+#[derive(Clone, Copy, Debug)]
+pub struct Sessions {
+    /// Turns of each.
+    pub turns: u32,
 }
 
 impl Timetable for Sessions {
@@ -208,7 +210,7 @@ impl Running<'_> {
             || strategy.next(now, load),
         );
         let step =
-            step.unwrap_or_else(|error| panic!("broken law: a phase that began goes on\n  at {now} ns: {error}"));
+            step.unwrap_or_else(|error| broken("a phase that began goes on", format_args!("at {now} ns: {error}")));
         if self.world.host_ends && step.kind != StepKind::SEND && self.world.is_over(self.handed, now) {
             shard.ended = true;
             return false;
@@ -230,7 +232,7 @@ impl Running<'_> {
                 return false;
             }
             StepKind::END => shard.ended = true,
-            kind => panic!("broken law: a step is one of four\n  {kind:?} at {now} ns"),
+            kind => broken("a step is one of four", format_args!("{kind:?} at {now} ns")),
         }
         true
     }
@@ -279,7 +281,7 @@ impl Running<'_> {
                 let strategy = &mut shard.strategy;
                 let law = "a strategy takes what happens";
                 if let Err(error) = survives(law, || format!("{flow:?}"), || strategy.on_flow(&flow)) {
-                    panic!("broken law: {law}\n  {flow:?}: {error}");
+                    broken(law, format_args!("{flow:?}: {error}"));
                 }
                 if !is_last {
                     self.comes_due(at + next_delay_ns, index, What::Sends { session, turn: turn + 1 });

@@ -12,8 +12,9 @@ fn it_keeps_the_laws_of_endpoints() {
     let error = Expected { text: " hi".into(), error: Some("too long".into()), ..Expected::default() };
     let whole = Expected { text: "hi you".into(), finished: true, ..Expected::default() };
     let goldens = [
-        // An event that most of a stream consists of may be added by `usual` instead of `event`, if reading it allocates
-        // nothing; this endpoint parses all of them, which is simple and costs some microseconds each.
+        // An endpoint that is to read most events without allocating adds those by `usual` instead of `event` and has
+        // `endpoint::reads_usual_events_without_allocating` see to it; this one parses all of them, which is simple and
+        // costs some microseconds each.
         Golden::stream("two words", words)
             .event(r#"{"choices":[{"text":" \"hi\"","finish_reason":null}]}"#)
             .event(r#"{"choices":[{"text":" you","finish_reason":"length"}]}"#)

@@ -9,9 +9,9 @@ use serde_json::Value;
 /// How far a job has come. The server says it in answer to the submission and to every poll.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Job {
-    /// Not done yet; to be asked for again under this path, after so many milliseconds if the server says so.
-    Waiting(String, Option<u64>),
-    /// The result lies under this path.
+    /// Not done yet; to be asked for under this path, if it has an id.
+    Waiting(Option<String>),
+    /// The result lies here: a path, or a URL.
     Done(String),
     /// The server gave up, in its own words.
     Failed(String),
@@ -27,7 +27,6 @@ struct State {
     result: String,
     #[serde(default)]
     error: Value,
-    retry_after_ms: Option<u64>,
 }
 
 impl Job {
@@ -39,13 +38,12 @@ impl Job {
         let state: State = serde_json::from_slice(json)
             .map_err(|error| Error::malformed(format!("the state of a job was expected: {error}")))?;
         match state.status.as_str() {
-            "queued" | "running" if state.id.is_empty() => {
-                Err(Error::malformed(format!("a job that is {} has no id to ask for it by", state.status)))
+            "queued" | "running" => {
+                Ok(Self::Waiting((!state.id.is_empty()).then(|| format!("/v1/jobs/{}", segment(&state.id)))))
             }
-            "queued" | "running" => Ok(Self::Waiting(format!("/v1/jobs/{}", segment(&state.id)), state.retry_after_ms)),
-            "done" if is_path(&state.result) => Ok(Self::Done(state.result)),
+            "done" if is_place(&state.result) => Ok(Self::Done(state.result)),
             "done" => Err(Error::malformed(format!(
-                "the result of a job lies at {:?}, and the path of a file on the same server was expected",
+                "the result of a job lies at {:?}, and a path or a URL was expected",
                 state.result
             ))),
             "failed" => Ok(Self::Failed(match state.error {
@@ -69,9 +67,10 @@ fn segment(id: &str) -> String {
     id.bytes().map(byte).collect()
 }
 
-/// Whether `path` can stand in a request's first line.
-fn is_path(path: &str) -> bool {
-    path.starts_with('/') && !path.starts_with("//") && path.bytes().all(|byte| byte.is_ascii_graphic())
+/// Whether `place` is a path or a URL. Whether it lies on the server that is being asked, the host sees to.
+fn is_place(place: &str) -> bool {
+    let begins = place.starts_with("http://") || place.starts_with('/') && !place.starts_with("//");
+    begins && place.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 #[cfg(test)]
@@ -81,12 +80,11 @@ mod tests {
     #[test]
     fn each_state_of_a_job_is_understood() {
         let read = |json: &str| Job::read(json.as_bytes()).unwrap();
-        assert_eq!(read(r#"{"id":"7","status":"queued"}"#), Job::Waiting("/v1/jobs/7".into(), None));
-        assert_eq!(
-            read(r#"{"id":"7","status":"running","retry_after_ms":20}"#),
-            Job::Waiting("/v1/jobs/7".into(), Some(20))
-        );
+        assert_eq!(read(r#"{"id":"7","status":"queued"}"#), Job::Waiting(Some("/v1/jobs/7".into())));
+        assert_eq!(read(r#"{"status":"running"}"#), Job::Waiting(None));
         assert_eq!(read(r#"{"status":"done","result":"/v1/files/7"}"#), Job::Done("/v1/files/7".into()));
+        let url = "http://host/v1/files/7";
+        assert_eq!(read(&format!(r#"{{"status":"done","result":"{url}"}}"#)), Job::Done(url.into()));
         assert_eq!(read(r#"{"status":"failed","error":"too dark"}"#), Job::Failed("too dark".into()));
         assert_eq!(read(r#"{"status":"failed","error":{"code":7}}"#), Job::Failed(r#"{"code":7}"#.into()));
     }
@@ -104,12 +102,11 @@ mod tests {
     fn what_cannot_be_followed_is_refused_in_words() {
         for (json, words) in [
             ("<html>", "the state of a job was expected"),
-            (r#"{"status":"queued"}"#, "no id"),
             (r#"{"status":"withdrawn","id":"7"}"#, "\"withdrawn\""),
             (r#"{"status":"done"}"#, "lies at \"\""),
-            (r#"{"status":"done","result":"http://elsewhere/7"}"#, "on the same server"),
-            (r#"{"status":"done","result":"//elsewhere/7"}"#, "on the same server"),
-            (r#"{"status":"done","result":"/7 HTTP/1.1\r\n"}"#, "on the same server"),
+            (r#"{"status":"done","result":"ftp://elsewhere/7"}"#, "a path or a URL"),
+            (r#"{"status":"done","result":"//elsewhere/7"}"#, "a path or a URL"),
+            (r#"{"status":"done","result":"/7 HTTP/1.1\r\n"}"#, "a path or a URL"),
         ] {
             let error = Job::read(json.as_bytes()).unwrap_err();
             assert!(error.message.contains(words), "{json}: {error}");

@@ -3,7 +3,8 @@
 //! 1. *submit*: `POST /v1/jobs`, a form with the prompt, the model and pictures; the answer names a job:
 //!    `{"id": "7", "status": "queued"}`.
 //! 2. *poll*: `GET /v1/jobs/7` every so often, until the answer is no longer `queued` or `running` but
-//!    `{"status": "done", "result": "/v1/files/7"}` or `{"status": "failed", "error": "…"}`.
+//!    `{"status": "done", "result": "/v1/files/7"}` or `{"status": "failed", "error": "…"}`. A server that is busy says in
+//!    the header `Retry-After` how many seconds it wants to be left alone.
 //! 3. *fetch*: `GET /v1/files/7`; the answer is the film.
 //!
 //! ```text
@@ -12,8 +13,9 @@
 //! ```
 //!
 //! All of it is one request: its latency runs from the first byte of the submission to the end of the film, and its time
-//! limit holds for the whole. The endpoint waits for nothing and remembers nothing. It says what is to be sent next and
-//! when, and what it needs to know then has to stand in the answer: here, the job's id.
+//! limit holds for the whole. The endpoint waits for nothing and remembers nothing: it serves many requests at once. It says
+//! what is to be sent next and when, and the host tells it with each answer what was asked: under which path, and as which
+//! of the three steps.
 
 mod form;
 mod job;
@@ -27,12 +29,17 @@ use inferometer_plugin_sdk::{
     schemars::JsonSchema,
     serde::Deserialize,
     types::{
-        Answer, Delta, Error, ErrorKind, Event, Header, Outgoing, Part, PartKind, Reply, Request, Result, Span,
-        delta_flags,
+        Answer, Delta, Error, ErrorKind, Event, Exchange, Header, Outgoing, Part, PartKind, Reply, Request, Result,
+        Span, delta_flags,
     },
 };
 use job::Job;
 use serde_json::{Map, Value};
+
+/// The steps of a request, as states of its exchanges. A submission has none of its own, so it has the state 0.
+const SUBMIT: u64 = 0;
+const POLL: u64 = 1;
+const FETCH: u64 = 2;
 
 /// The endpoint: whatever it keeps, all worker threads share.
 pub struct Studio {
@@ -104,23 +111,31 @@ impl Endpoint for Studio {
         Err(ErrorKind::MALFORMED)
     }
 
-    /// Says what follows an answer. It is asked after every exchange, whichever that was: states of jobs are JSON, and
-    /// whatever else comes is the film.
-    fn on_body(&self, answer: &Answer<'_>, out: &mut Reply) -> Result<()> {
-        if !is_json(&answer.content_type) {
+    /// An inferometer of interface 1.0 asks this and does not say which exchange it was.
+    fn on_body(&self, _: &Answer<'_>, _: &mut Reply) -> Result<()> {
+        Err(Error::new(ErrorKind::UNSUPPORTED, "this endpoint needs an inferometer of interface 1.1 or later"))
+    }
+
+    /// Says what follows an answer. It is asked after every exchange, whichever that was.
+    fn on_answer(&self, answer: &Answer<'_>, exchange: &Exchange<'_>, out: &mut Reply) -> Result<()> {
+        if exchange.state == FETCH {
             // There is no text in a film, but it is what was asked for. If it is empty, nothing was.
             let flags = if answer.body.is_empty() { 0 } else { delta_flags::CONTENT };
             out.deltas.push(Delta { flags, ..Delta::EMPTY });
             return Ok(());
         }
         match Job::read(&answer.body)? {
-            Job::Waiting(path, asked_ms) => {
-                let wait_ms = self.options.poll_interval_ms.max(asked_ms.unwrap_or(0));
-                out.next.push(Outgoing { delay_ns: wait_ms.saturating_mul(1_000_000), ..get(&path) });
+            Job::Waiting(place) => {
+                // A job stays where it was asked for before.
+                let place = if exchange.state == SUBMIT { place } else { Some(exchange.path.to_string()) };
+                let place =
+                    place.ok_or_else(|| Error::malformed("a job that was accepted has no id to ask for it by"))?;
+                let delay_ns = self.wait_ms(exchange).saturating_mul(1_000_000);
+                out.next.push(Outgoing { delay_ns, ..get(&place) }.with_state(POLL));
             }
-            Job::Done(path) if self.options.fetch => {
+            Job::Done(place) if self.options.fetch => {
                 let accept = Header { name: "Accept".into(), value: "*/*".into() };
-                out.next.push(Outgoing { headers: vec![accept].into(), ..get(&path) });
+                out.next.push(Outgoing { headers: vec![accept].into(), ..get(&place) }.with_state(FETCH));
             }
             Job::Done(_) => out.deltas.push(Delta { flags: delta_flags::CONTENT, ..Delta::EMPTY }),
             // The server has answered as it should and failed all the same: the request has failed.
@@ -134,12 +149,17 @@ impl Endpoint for Studio {
     }
 }
 
-fn get(path: &str) -> Outgoing {
-    Outgoing { method: "GET".into(), path: path.into(), ..Outgoing::default() }
+impl Studio {
+    /// How long to wait before a job is asked for again: as the user says, or longer if the server does. It may also name a
+    /// date instead of seconds, which is passed over: an endpoint has no clock.
+    fn wait_ms(&self, exchange: &Exchange<'_>) -> u64 {
+        let asked: Option<u64> = exchange.header("Retry-After").and_then(|seconds| seconds.trim().parse().ok());
+        self.options.poll_interval_ms.max(asked.map_or(0, |seconds| seconds.saturating_mul(1_000)))
+    }
 }
 
-fn is_json(content_type: &str) -> bool {
-    content_type.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
+fn get(path: &str) -> Outgoing {
+    Outgoing { method: "GET".into(), path: path.into(), ..Outgoing::default() }
 }
 
 /// A picture that was given with its bytes becomes a file of the form, and one that lies elsewhere a field with its URL.
@@ -169,32 +189,49 @@ inferometer_plugin_sdk::export_plugin!();
 #[cfg(test)]
 mod tests {
     use super::*;
-    use inferometer_plugin_sdk::{RSlice, types::Message};
+    use inferometer_plugin_sdk::{
+        RSlice,
+        types::{Field, Message},
+    };
 
-    fn reply(options: Options, content_type: &str, body: &[u8]) -> Reply {
-        let answer =
-            Answer { status: 200, exchange: 0, flags: 0, content_type: content_type.into(), body: body.into() };
+    fn reply(options: Options, exchange: &Exchange<'_>, body: &[u8]) -> Result<Reply> {
+        let answer = Answer { status: 200, exchange: 0, flags: 0, content_type: "".into(), body: body.into() };
         let mut reply = Reply::default();
-        Studio::create(options).unwrap().on_body(&answer, &mut reply).unwrap();
-        reply
+        Studio::create(options).unwrap().on_answer(&answer, exchange, &mut reply).map(|()| reply)
     }
 
-    fn next(options: Options, body: &str) -> (String, String, u64) {
-        let reply = reply(options, "Application/JSON; charset=utf-8", body.as_bytes());
+    fn next(every: u64, exchange: &Exchange<'_>, body: &str) -> (String, u64, u64) {
+        let options = Options { poll_interval_ms: every, ..Options::default() };
+        let reply = reply(options, exchange, body.as_bytes()).unwrap();
         assert!(reply.deltas.is_empty());
         let [next] = reply.next.as_slice() else { panic!("one exchange is to follow: {reply:?}") };
-        (next.method.to_string(), next.path.to_string(), next.delay_ns)
+        assert_eq!(next.method.as_str(), "GET");
+        (next.path.to_string(), next.state(), next.delay_ns / 1_000_000)
     }
 
     #[test]
-    fn a_job_is_polled_at_the_interval_or_when_the_server_wants_and_then_fetched() {
-        let every = |poll_interval_ms| Options { poll_interval_ms, ..Options::default() };
-        let get = |path: &str, delay_ns| ("GET".to_owned(), path.to_owned(), delay_ns);
-        assert_eq!(next(every(5), r#"{"id":"a/b","status":"queued"}"#), get("/v1/jobs/a%2Fb", 5_000_000));
-        let running = r#"{"id":"7","status":"running","retry_after_ms":20}"#;
-        assert_eq!(next(every(5), running), get("/v1/jobs/7", 20_000_000));
-        assert_eq!(next(every(50), running), get("/v1/jobs/7", 50_000_000));
-        assert_eq!(next(every(5), r#"{"status":"done","result":"/v1/files/7"}"#), get("/v1/files/7", 0));
+    fn a_job_is_polled_where_it_lies_and_then_fetched() {
+        let (submitted, polled) =
+            (Exchange::new("/v1/jobs"), Exchange { state: POLL, ..Exchange::new("/v1/jobs/a%2Fb") });
+        let poll = ("/v1/jobs/a%2Fb".to_owned(), POLL, 5);
+        assert_eq!(next(5, &submitted, r#"{"id":"a/b","status":"queued"}"#), poll);
+        assert_eq!(next(5, &polled, r#"{"status":"running"}"#), poll);
+        let done = r#"{"status":"done","result":"/v1/files/7"}"#;
+        assert_eq!(next(5, &polled, done), ("/v1/files/7".to_owned(), FETCH, 0));
+        assert_eq!(next(5, &submitted, done), ("/v1/files/7".to_owned(), FETCH, 0));
+        assert!(reply(Options::default(), &submitted, br#"{"status":"queued"}"#).is_err());
+    }
+
+    #[test]
+    fn a_server_that_wants_to_be_left_alone_for_longer_is() {
+        let wait = |every, retry_after: &'static str| {
+            let field = [Field { name: "retry-after".into(), value: retry_after.into() }];
+            let exchange = Exchange { headers: RSlice::from_slice(&field), ..Exchange::new("/v1/jobs") };
+            next(every, &exchange, r#"{"id":"7","status":"queued"}"#).2
+        };
+        assert_eq!((wait(5, "2"), wait(5_000, "2"), wait(5, "0")), (2_000, 5_000, 5));
+        assert_eq!((wait(5, "Wed, 21 Oct 2015 07:28:00 GMT"), wait(5, "-1"), wait(5, "")), (5, 5, 5));
+        assert_eq!(wait(5, "18446744073709551615"), u64::MAX / 1_000_000);
     }
 
     #[test]
@@ -203,13 +240,13 @@ mod tests {
             assert!(reply.next.is_empty());
             reply.deltas.iter().map(|delta| delta.flags).collect::<Vec<_>>()
         };
-        assert_eq!(flags(reply(Options::default(), "video/mp4", &[0, 255])), [delta_flags::CONTENT]);
-        assert_eq!(flags(reply(Options::default(), "", b"")), [0]);
-        let done = reply(
-            Options { fetch: false, ..Options::default() },
-            "application/json",
-            br#"{"status":"done","result":"/f"}"#,
-        );
+        let fetched = Exchange { state: FETCH, ..Exchange::new("/v1/files/7") };
+        let film = |body: &[u8]| flags(reply(Options::default(), &fetched, body).unwrap());
+        assert_eq!(film(&[0, 255]), [delta_flags::CONTENT]);
+        assert_eq!(film(br#"{"status":"queued"}"#), [delta_flags::CONTENT]);
+        assert_eq!(film(b""), [0]);
+        let options = Options { fetch: false, ..Options::default() };
+        let done = reply(options, &Exchange::new("/v1/jobs"), br#"{"status":"done","result":"/f"}"#).unwrap();
         assert_eq!(flags(done), [delta_flags::CONTENT]);
     }
 

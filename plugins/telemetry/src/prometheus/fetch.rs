@@ -3,10 +3,11 @@
 use inferometer_plugin_sdk::types::{Error, ErrorKind, Result};
 use reqwest::{
     Client, Response, StatusCode,
-    header::{ACCEPT, LOCATION},
+    header::{ACCEPT, HeaderMap, HeaderName, HeaderValue, LOCATION},
     redirect,
 };
 use std::{
+    collections::BTreeMap,
     error::Error as _,
     time::{Duration, Instant},
 };
@@ -66,14 +67,24 @@ pub(super) fn shown(url: &Url) -> String {
     url.into()
 }
 
+/// A header to ask with. Its value may be a key, so it is not shown.
+fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue)> {
+    let wrong = || Error::config(format!("the option 'headers' holds '{name}', which cannot be sent; correct it"));
+    let name = HeaderName::try_from(name).map_err(|_| wrong())?;
+    let mut value = HeaderValue::try_from(value).map_err(|_| wrong())?;
+    value.set_sensitive(true);
+    Ok((name, value))
+}
+
 impl Source {
-    /// Prepares to fetch from `url`.
+    /// Prepares to fetch from `url` with `headers`.
     ///
     /// # Errors
-    /// When the system has no means for it.
-    pub(super) fn new(url: Url, timeout: Duration) -> Result<Self> {
+    /// When a header cannot be sent, or the system has no means for it.
+    pub(super) fn new(url: Url, headers: &BTreeMap<String, String>, timeout: Duration) -> Result<Self> {
         let failed = |reason: String| Error::new(ErrorKind::IO, format!("no HTTP client could be made: {reason}"));
-        let client = Client::builder().no_proxy().redirect(redirect::Policy::none()).build();
+        let headers = headers.iter().map(|(name, value)| header(name, value)).collect::<Result<HeaderMap>>()?;
+        let client = Client::builder().default_headers(headers).no_proxy().redirect(redirect::Policy::none()).build();
         let client = client.map_err(|error| failed(root(&error)))?;
         let runtime = Builder::new_current_thread().enable_all().build().map_err(|error| failed(error.to_string()))?;
         Ok(Self { url, timeout, client, runtime: Some(runtime) })

@@ -23,14 +23,14 @@ use inferometer_plugin_sdk::{
     types::{Catalogue, Error, ErrorKind, Result, Sample},
 };
 use reader::{Preset, Reader};
-use std::{num::NonZeroU32, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, num::NonZeroU32, path::PathBuf, time::Duration};
 use text::Line;
 
 /// Names of fields that a message gives at most.
 const MOST_NAMES: usize = 8;
 
 /// What a user may set.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(crate = "self::serde")]
 #[schemars(crate = "self::schemars")]
 pub(crate) struct Options {
@@ -42,6 +42,9 @@ pub(crate) struct Options {
     /// A file of further fields of NVIDIA's, in the form of dcgm-exporter: "DCGM_FI_DEV_SM_CLOCK, gauge, SM clock (in MHz)".
     #[serde(default)]
     fields: Option<PathBuf>,
+    /// Headers to ask with, by name.
+    #[serde(default)]
+    headers: BTreeMap<String, String>,
     /// How long to wait for a whole page, in milliseconds.
     #[serde(default = "ten_seconds")]
     timeout_ms: NonZeroU32,
@@ -94,7 +97,7 @@ impl Component for Prometheus {
             fields = fields::read(file)?;
         }
         let timeout = Duration::from_millis(options.timeout_ms.get().into());
-        let source = Source::new(fetch::place(&options.url)?, timeout)?;
+        let source = Source::new(fetch::place(&options.url)?, &options.headers, timeout)?;
         Ok(Self { source, preset, fields, reader: None, has_warned: false })
     }
 }
