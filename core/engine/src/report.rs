@@ -216,7 +216,8 @@ fn mask(message: &str) -> String {
 fn resent_note<'a>(rows: impl Iterator<Item = &'a Row>) -> Option<String> {
     let resent = rows.filter(|row| row.resent).count();
     (resent > 0).then(|| {
-        format!("{resent} requests were sent anew on a fresh connection: the server had closed the pooled one without a word")
+        let requests = if resent == 1 { "1 request was".to_owned() } else { format!("{resent} requests were") };
+        format!("{requests} sent anew on a fresh connection: the server had closed the pooled one without a word")
     })
 }
 

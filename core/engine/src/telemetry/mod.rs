@@ -12,6 +12,7 @@ pub(crate) use log::SourceLog;
 use inferometer_abi::{
     RVec,
     api::TelemetryCollector,
+    documents::Subject,
     types::{Error, ErrorKind, Sample},
 };
 use inferometer_model::{Clock, plan::SourcePlan};
@@ -29,6 +30,8 @@ const PATIENCE_ASKED: Duration = Duration::from_secs(3);
 const PATIENCE: Duration = Duration::from_secs(1);
 /// A first reading older than this is taken anew before the load begins.
 const STALE: Duration = Duration::from_millis(20);
+/// A server counts an answer a moment after its last byte: how long the last reading waits for that.
+const SETTLING: Duration = Duration::from_millis(20);
 /// How long the last reading may take.
 const PATIENCE_LAST: Duration = Duration::from_secs(2);
 
@@ -115,6 +118,9 @@ impl Telemetry {
 
     /// Takes a last reading, and what was given. A collector that does not come back in time is left behind.
     pub(crate) fn finish(&self) -> Collected {
+        if self.watches.iter().any(|watch| watch.tells_of_server()) {
+            std::thread::sleep(SETTLING);
+        }
         let came_back = self.read(Instant::now() + PATIENCE_LAST);
         let mut collected = Collected { logs: Vec::new(), notes: Vec::new() };
         for (watch, came_back) in self.watches.iter().zip(came_back) {
@@ -186,6 +192,12 @@ impl Watch {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether it gave readings of an inference server.
+    fn tells_of_server(&self) -> bool {
+        let log = &self.lock().log;
+        log.source.subject == Subject::Server && !log.collections.is_empty()
     }
 
     /// Makes a reading due at once, and says which number it has.
