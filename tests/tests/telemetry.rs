@@ -11,7 +11,8 @@ use inferometer_tests::{
 use serde_json::Value;
 use std::{
     fs,
-    net::{Ipv4Addr, TcpListener},
+    io::{Read as _, Write as _},
+    net::{Ipv4Addr, TcpListener, TcpStream},
 };
 
 /// A server whose answers take about 120 ms, with two GPUs.
@@ -174,4 +175,66 @@ fn no_driver_is_one_line_that_says_what_to_do() {
     // On a machine with a driver there are figures instead.
     assert!(was_read || notes(&outcome).contains("--gpu-telemetry"), "{}", notes(&outcome));
     assert_eq!(summary["input_config"]["gpu_telemetry"]["collector"], "pynvml");
+}
+
+#[test]
+fn the_servers_key_goes_to_the_server_and_to_no_other_page() {
+    let other = Recorder::start();
+    let mock = Mock::start(server());
+    let elsewhere = format!("prometheus.url={}", other.url());
+    let outcome = mock
+        .profile()
+        .args(["--request-count", "2", "--isl", "10", "--osl", "4", "--api-key", "sesame", "-H", "X-Team: blue"])
+        .args(["--collector", "prometheus", "--plugin-option", &elsewhere, "--gpu-telemetry", &other.url()])
+        .run()
+        .expect_code(0);
+    let asked = other.stop();
+    assert!(asked.contains("GET /metrics"), "{asked}");
+    assert!(!asked.contains("sesame") && !asked.contains("blue"), "{asked}");
+    // The server's own page is still the server's.
+    let urls = outcome.json("server_metrics_export.json")["summary"]["endpoints_successful"].to_string();
+    assert!(urls.contains(&format!("{}/metrics", mock.url())), "{urls}");
+    for file in outcome.artifacts() {
+        assert!(!outcome.text(&file).contains("sesame"), "{file}");
+    }
+}
+
+/// A page that answers anything with one metric and keeps what it was asked.
+struct Recorder {
+    address: std::net::SocketAddr,
+    thread: std::thread::JoinHandle<String>,
+}
+
+impl Recorder {
+    fn start() -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+        let address = listener.local_addr().expect("it is bound");
+        let answer =
+            "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 4\r\nConnection: close\r\n\r\nup 1";
+        let thread = std::thread::spawn(move || {
+            let mut asked = String::new();
+            for connection in listener.incoming() {
+                let mut connection = connection.expect("a connection");
+                let mut head = [0; 4096];
+                let length = connection.read(&mut head).unwrap_or(0);
+                // An empty one is the sign to stop.
+                if length == 0 {
+                    break;
+                }
+                asked += &String::from_utf8_lossy(&head[..length]);
+                let _ = connection.write_all(answer.as_bytes());
+            }
+            asked
+        });
+        Self { address, thread }
+    }
+
+    fn url(&self) -> String {
+        format!("http://{}/metrics", self.address)
+    }
+
+    fn stop(self) -> String {
+        drop(TcpStream::connect(self.address).expect("it listens"));
+        self.thread.join().expect("it ends")
+    }
 }

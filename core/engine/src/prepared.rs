@@ -255,13 +255,14 @@ impl Prepared {
     }
 }
 
-/// The options of a component as JSON: what the user gives under whatever spelling of its name, over `own`. What is given
-/// under a qualified name wins over what is given under a plain one.
+/// The options of a component as JSON: what the user gives under whatever spelling of its name, and `own` over that: the
+/// place of a page that the plan has headers for must not be turned elsewhere by an option meant for another page. What
+/// is given under a qualified name wins over what is given under a plain one.
 fn options_for(entry: &Entry, given: &BTreeMap<String, Map<String, Value>>, own: Map<String, Value>) -> String {
     let mut names: Vec<_> = given.iter().filter(|(name, _)| entry.answers_to(name)).collect();
     names.sort_by_key(|(name, _)| name.contains(':'));
-    let mut all = own;
-    all.extend(names.into_iter().flat_map(|(_, options)| options.clone()));
+    let mut all: Map<_, _> = names.into_iter().flat_map(|(_, options)| options.clone()).collect();
+    all.extend(own);
     Value::Object(all).to_string()
 }
 

@@ -110,7 +110,7 @@ pub struct SourcePlan {
     /// Headers to ask with: those of the load, for pages of the server that the load goes to.
     #[serde(skip)]
     pub headers: Vec<(String, Secret)>,
-    /// Options of the collector; the user's own come over them. Not shown: a URL may hold a key.
+    /// Options of the collector, over those of the user. Not shown: a URL may hold a key.
     #[serde(skip)]
     pub options: serde_json::Map<String, serde_json::Value>,
 }
