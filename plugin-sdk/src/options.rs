@@ -89,6 +89,10 @@ fn misfit(given: &Value, path: &str, reason: &str, known: &[OptionInfo]) -> Erro
         let OptionInfo { takes, is_text, .. } = option;
         let is_plain = matches!(object.get(name), Some(Value::Number(_) | Value::Bool(_) | Value::Null));
         let remedy = if *is_text && is_plain { "; put the value in double quotes to give it as text" } else { "" };
+        if options::is_secret(name) {
+            // The reason may quote the value.
+            return Error::config(format!("its option '{path}' does not fit; '{name}' takes {takes}{remedy}"));
+        }
         return Error::config(format!("its option '{path}' does not fit: {reason}; '{name}' takes {takes}{remedy}"));
     }
     if reason.starts_with("unknown field") && object.contains_key(path) {
@@ -187,8 +191,8 @@ mod tests {
         for (options, words) in [
             (
                 r#"{"token": 7}"#,
-                "its option 'token' does not fit: invalid type: integer `7`, expected a string; 'token' takes text; put \
-                 the value in double quotes to give it as text",
+                // The reason would quote the value, and this one is a secret.
+                "its option 'token' does not fit; 'token' takes text; put the value in double quotes to give it as text",
             ),
             (
                 r#"{"token": "t", "tries": 256}"#,

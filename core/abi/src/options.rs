@@ -25,6 +25,12 @@ pub struct OptionInfo {
     pub description: String,
 }
 
+/// Whether what goes by `name` is a secret: names that end in `key`, `token`, `secret`, `password` or `authorization`.
+pub fn is_secret(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    ["key", "token", "secret", "password", "authorization"].iter().any(|end| name.ends_with(end))
+}
+
 /// The options that a schema describes, in its order; none if it describes none or is no schema.
 pub fn options(schema: &str) -> Vec<OptionInfo> {
     let Ok(root) = serde_json::from_str::<Value>(schema) else { return Vec::new() };

@@ -15,6 +15,8 @@ use inferometer_model::{Failure, FailureKind, Row};
 use inferometer_net::{Delivery, Receiver, Whole};
 use std::borrow::Cow;
 
+/// What names of content types have in them that come as streams; lines of JSON go by many names.
+const STREAMS: [&str; 5] = ["text/event-stream", "ndjson", "jsonl", "stream+json", "json-stream"];
 /// Longest message kept of a failure, in characters.
 const LONGEST_MESSAGE: usize = 500;
 
@@ -179,13 +181,7 @@ impl Receiver for Reading<'_> {
     fn head(&mut self, status: u16, content_type: &str) -> Delivery {
         self.status = status;
         content_type.clone_into(&mut self.content_type);
-        let kind = content_type.split(';').next().unwrap_or_default().trim();
-        let is = |name: &str| kind.eq_ignore_ascii_case(name);
-        let stream = is("text/event-stream")
-            || is("application/x-ndjson")
-            || is("application/jsonl")
-            || (self.streaming && kind.is_empty());
-        self.streamed = stream && (200..300).contains(&status);
+        self.streamed = is_stream(content_type, self.streaming) && (200..300).contains(&status);
         if self.streamed { Delivery::Events(self.job.info.framing) } else { Delivery::Whole }
     }
 
@@ -316,9 +312,33 @@ fn shorten(text: &str) -> String {
     }
 }
 
+/// Whether an answer of this type is to be cut into events; one without a type is what was asked for.
+fn is_stream(content_type: &str, asked: bool) -> bool {
+    let kind = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    STREAMS.iter().any(|name| kind.contains(name)) || (asked && kind.is_empty())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lines_of_json_are_streams_under_all_their_names_and_json_is_not() {
+        for name in [
+            "text/event-stream",
+            "Text/Event-Stream; charset=utf-8",
+            "application/x-ndjson",
+            "application/jsonl",
+            "application/jsonlines",
+            "application/stream+json",
+        ] {
+            assert!(is_stream(name, false), "{name}");
+        }
+        for name in ["application/json", "application/problem+json", "text/html", ""] {
+            assert!(!is_stream(name, false), "{name}");
+        }
+        assert!(is_stream("", true));
+    }
 
     #[test]
     fn text_kept_escaped_reads_as_it_was() {
