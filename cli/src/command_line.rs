@@ -1,11 +1,13 @@
 //! The command line for the record, its secrets removed.
 
-use inferometer_model::secret::shown_text;
+use inferometer_model::secret::{shown_option, shown_text};
 
 /// Flags whose value is a secret.
 const SECRET: [&str; 1] = ["--api-key"];
 /// Flags whose value is a header, of which the name may be seen.
 const HEADER: [&str; 2] = ["--header", "-H"];
+/// The flag whose value is a component's option.
+const OPTION: &str = "--plugin-option";
 
 /// The words joined as a shell would read them; keys and header values are dots.
 pub(crate) fn redacted(words: impl IntoIterator<Item = String>) -> String {
@@ -14,7 +16,7 @@ pub(crate) fn redacted(words: impl IntoIterator<Item = String>) -> String {
     for word in words {
         let word = match hide.take() {
             Some(hide) => hide(&word),
-            None => match word.split_once('=') {
+            None => match word.split_once('=').filter(|(flag, _)| flag.starts_with("--")) {
                 Some((flag, value)) if hider(flag).is_some() => {
                     format!("{flag}={}", hider(flag).map_or_else(String::new, |hide| hide(value)))
                 }
@@ -35,6 +37,8 @@ fn hider(flag: &str) -> Option<fn(&str) -> String> {
         Some(|_| "…".to_owned())
     } else if HEADER.contains(&flag) {
         Some(header)
+    } else if flag == OPTION {
+        Some(shown_option)
     } else {
         None
     }
@@ -70,8 +74,13 @@ mod tests {
             &["profile", "--header=X-Key: sk-1"],
             &["profile", "--header", r#"{"X-Key": "sk-1"}"#],
             &["profile", "--plugin-option", "acme.token=sk-1"],
+            &["profile", "--plugin-option=acme.token=a,sk-1"],
+            &["profile", "--extra-inputs", r#"{"api_key":["a","sk-1"]}"#],
             &["profile", "--extra-inputs", r#"{"api_key":"sk-1"}"#],
             &["profile", "--url", "http://h/v1?key=sk-1"],
+            &["profile", "--server-metrics", "http://bob:sk-1@h/metrics"],
+            &["profile", "--gpu-telemetry=http://sk-1@h"],
+            &["profile", "--plugin-option", r#"prometheus.headers={"X-Team": "sk-1"}"#],
         ] {
             assert!(!shown(words).contains("sk-1"), "{}", shown(words));
         }

@@ -210,6 +210,18 @@ fn urls_that_cannot_be_used_are_refused_with_what_would_do() {
 }
 
 #[test]
+fn telemetry_that_cannot_be_read_is_refused_with_what_would_do() {
+    refused(&["--gpu-telemetry", "nvlm"], &["did you mean 'nvml'?"]);
+    refused(&["--gpu-telemetry", "nvml", "fields.csv"], &["fields.csv", "add dcgm or a page's URL"]);
+    refused(&["--server-metrics", "http://bob:sesame@localhost/metrics"], &["--server-metrics", "prometheus.headers"]);
+    refused(&["--server-metrics-formats", "jsno"], &["did you mean 'json'?"]);
+    refused(&["--server-metrics-formats", "json", "--no-server-metrics"], &["leave one out"]);
+    refused(&["--gpu-telemetry", "dcgm", "--no-gpu-telemetry"], &["exclude each other"]);
+    refused(&["--telemetry-interval", "-1"], &["--telemetry-interval", "write seconds such as 30"]);
+    refused(&["--telemetry-interval", "2h"], &["--telemetry-interval", "3600 or less"]);
+}
+
+#[test]
 fn a_folder_that_already_holds_a_run_is_kept_unless_told_otherwise() {
     let mock = Mock::start(MockConfig::default());
     let folder = tempfile::tempdir().unwrap();

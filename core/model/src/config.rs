@@ -185,7 +185,7 @@ pub struct RawConfig {
     #[serde(deserialize_with = "one_or_many", skip_serializing_if = "Vec::is_empty")]
     pub gpu_telemetry: Vec<String>,
     /// Read no GPU
-    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", help_heading = "Telemetry", conflicts_with = "gpu_telemetry")]
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", help_heading = "Telemetry")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub no_gpu_telemetry: Option<bool>,
     /// Metric pages of the inference server to read besides `/metrics` of each --url
@@ -193,7 +193,7 @@ pub struct RawConfig {
     #[serde(deserialize_with = "one_or_many", skip_serializing_if = "Vec::is_empty")]
     pub server_metrics: Vec<String>,
     /// Read no metric page of the inference server
-    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", help_heading = "Telemetry", conflicts_with = "server_metrics")]
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", help_heading = "Telemetry")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub no_server_metrics: Option<bool>,
     /// Files the server's own metrics go to: `json`, `csv`, `jsonl` [default: json csv]
@@ -208,8 +208,9 @@ pub struct RawConfig {
     #[arg(long, value_name = "NAME", value_delimiter = ',', help_heading = "Telemetry")]
     #[serde(deserialize_with = "one_or_many", skip_serializing_if = "Vec::is_empty")]
     pub collector: Vec<String>,
-    /// Time between two readings of a source [default: 0.333]
-    #[arg(long, value_name = "SECONDS", help_heading = "Telemetry")]
+    /// Time between two readings of a source, 0.01 to 3600; this machine and its driver are read ten times a second at
+    /// most [default: 0.333]
+    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true, help_heading = "Telemetry")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub telemetry_interval: Option<Seconds>,
 

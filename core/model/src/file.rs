@@ -46,10 +46,27 @@ pub fn load(flags: &RawConfig, file: Option<&Path>) -> Result<(RawConfig, Plugin
         }
     }
     if let Ok(Value::Object(typed)) = serde_json::to_value(flags) {
+        make_way(&mut settings, &typed);
         settings.extend(typed);
     }
     let config = serde_json::from_value(Value::Object(settings)).map_err(|e| wrong(e.to_string()))?;
     Ok((config, plugins))
+}
+
+/// Switches, with what they make pointless.
+const SWITCHES: [(&str, &[&str]); 2] =
+    [("no-gpu-telemetry", &["gpu-telemetry"]), ("no-server-metrics", &["server-metrics", "server-metrics-formats"])];
+
+/// Takes out of the file's settings what the flags say the opposite of.
+fn make_way(settings: &mut Map<String, Value>, typed: &Map<String, Value>) {
+    for (switch, pointless) in SWITCHES {
+        if pointless.iter().any(|name| typed.contains_key(*name)) {
+            settings.remove(switch);
+        }
+        if typed.get(switch) == Some(&Value::Bool(true)) {
+            settings.retain(|name, _| !pointless.contains(&name.as_str()));
+        }
+    }
 }
 
 /// Every name of every option, with the one it stands for.
@@ -111,6 +128,24 @@ mod tests {
         assert_eq!(config.concurrency, Some(Count(4)));
         assert_eq!(config.request_count, Some(Count(20)));
         assert_eq!(config.streaming, Some(true));
+    }
+
+    #[test]
+    fn flags_switch_on_what_the_file_switches_off_and_the_other_way_round() {
+        let pages = || vec!["dcgm".to_owned()];
+        let read = |file: &str, gpu_telemetry, no_gpu_telemetry| {
+            let flags = RawConfig { gpu_telemetry, no_gpu_telemetry, ..RawConfig::default() };
+            let (config, _) = read(file, &flags).unwrap();
+            (config.gpu_telemetry, config.no_gpu_telemetry)
+        };
+        assert_eq!(read("gpu-telemetry = ['nvml']", vec![], Some(true)), (vec![], Some(true)));
+        assert_eq!(read("gpu-telemetry = ['nvml']", vec![], Some(false)), (vec!["nvml".to_owned()], Some(false)));
+        assert_eq!(read("no-gpu-telemetry = true", pages(), None), (pages(), None));
+        assert_eq!(read("no-gpu-telemetry = true", pages(), Some(false)), (pages(), Some(false)));
+
+        let flags = RawConfig { no_server_metrics: Some(true), ..RawConfig::default() };
+        let (config, _) = self::read("server-metrics = 'h:1'\nserver-metrics-formats = 'json'", &flags).unwrap();
+        assert!(config.server_metrics.is_empty() && config.server_metrics_formats.is_empty());
     }
 
     #[test]

@@ -54,7 +54,8 @@ pub fn resolve(config: &RawConfig, plugins: &PluginSettings, seed: u64) -> Resul
             "--workers {workers} is out of range; give 1 to {MOST_WORKERS}, or leave it out for as many as help"
         )));
     }
-    let telemetry = telemetry(config, &server)?;
+    let plugin_options = plugin_options(config, plugins)?;
+    let telemetry = telemetry(config, &server, &plugin_options)?;
     Ok(Plan {
         models: config.model.iter().map(|model| model.trim().to_owned()).filter(|model| !model.is_empty()).collect(),
         model_selection: config.model_selection_strategy.unwrap_or_default(),
@@ -77,7 +78,7 @@ pub fn resolve(config: &RawConfig, plugins: &PluginSettings, seed: u64) -> Resul
             level: config.export_level.unwrap_or_default(),
             export_patience_ns: export_patience(config)?,
         },
-        plugin_options: plugin_options(config, plugins)?,
+        plugin_options,
         exporters: config.exporter.clone(),
         seed: config.random_seed.unwrap_or(seed),
         notes,
@@ -124,12 +125,11 @@ fn server(config: &RawConfig) -> Result<ServerPlan, ConfigError> {
 
 /// A base URL; `http://` is supplied where no scheme is given.
 fn parse_url(text: &str) -> Result<Url, ConfigError> {
-    let bare = match (text.find("://"), text.rfind('@')) {
-        (Some(scheme), Some(at)) if at > scheme => format!("{}…{}", &text[..scheme + 3], &text[at..]),
-        _ => secret::shown_text(text),
-    };
-    let refuse = |why: &str| ConfigError::new(format!("--url {bare}: {why}; write it as http://127.0.0.1:8000"));
     let full = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
+    let refuse = |why: &str| {
+        let shown = secret::shown_text(&full);
+        ConfigError::new(format!("--url {shown}: {why}; write it as http://127.0.0.1:8000"))
+    };
     let url = Url::parse(&full).map_err(|e| refuse(&e.to_string()))?;
     match url.scheme() {
         "http" => {}

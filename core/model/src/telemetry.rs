@@ -3,11 +3,13 @@
 use crate::{
     config::RawConfig,
     error::ConfigError,
+    file::nearest,
     plan::{ServerPlan, SourceFlag, SourcePlan, TelemetryPlan},
     secret::{Secret, shown_text, shown_url},
     values::Seconds,
 };
 use serde_json::{Map, Value};
+use std::collections::BTreeMap;
 use url::{Host, Url};
 
 /// Where DCGM's exporter usually listens.
@@ -17,9 +19,16 @@ const DEFAULT_FORMATS: [&str; 2] = ["json", "csv"];
 /// As often as AIPerf reads.
 const DEFAULT_INTERVAL: Seconds = Seconds(0.333);
 const SHORTEST_INTERVAL: Seconds = Seconds(0.01);
+const LONGEST_INTERVAL: Seconds = Seconds(3600.0);
+/// What `--gpu-telemetry` knows besides URLs and files.
+const GPU_WORDS: [&str; 5] = ["dcgm", "nvml", "pynvml", "amdsmi", "dashboard"];
 
-/// The sources that `config` asks for.
-pub(crate) fn telemetry(config: &RawConfig, server: &ServerPlan) -> Result<TelemetryPlan, ConfigError> {
+/// The sources that `config` asks for; `options` are the user's, by component.
+pub(crate) fn telemetry(
+    config: &RawConfig,
+    server: &ServerPlan,
+    options: &BTreeMap<String, Map<String, Value>>,
+) -> Result<TelemetryPlan, ConfigError> {
     let mut sources = Vec::new();
     if config.no_gpu_telemetry != Some(true) {
         sources.extend(gpus(&config.gpu_telemetry, server)?);
@@ -30,12 +39,20 @@ pub(crate) fn telemetry(config: &RawConfig, server: &ServerPlan) -> Result<Telem
         sources.extend(pages(&config.server_metrics, server)?);
     } else if !config.server_metrics.is_empty() {
         return Err(ConfigError::new("--server-metrics and --no-server-metrics exclude each other; leave one out"));
+    } else if !config.server_metrics_formats.is_empty() {
+        return Err(ConfigError::new(
+            "--server-metrics-formats has nothing to write with --no-server-metrics; leave one out",
+        ));
     }
-    let named = |flag, asked: bool| move |name: &str| SourcePlan { asked, ..source(name, flag) };
     if config.no_client_telemetry != Some(true) {
-        sources.push(named(SourceFlag::Client, false)("host"));
+        sources.push(SourcePlan { asked: false, ..source("host", SourceFlag::Client) });
     }
-    sources.extend(config.collector.iter().map(|name| named(SourceFlag::Collector, true)(name)));
+    sources.extend(config.collector.iter().map(|name| {
+        let url = options.get(name).and_then(|options| options.get("url")?.as_str());
+        let place = url.map(|url| Url::parse(url).map_or_else(|_| shown_text(url), |url| shown_url(&url)));
+        SourcePlan { name: place.unwrap_or_else(|| name.clone()), ..source(name, SourceFlag::Collector) }
+    }));
+    let sources = distinct(sources, |source| format!("{} {:?}", source.collector, source.options));
     Ok(TelemetryPlan { sources, interval_ns: interval(config)?, server_metrics: formats(config)? })
 }
 
@@ -60,7 +77,7 @@ fn page(url: &Url, preset: &str, flag: SourceFlag, asked: bool) -> SourcePlan {
 
 fn gpus(given: &[String], server: &ServerPlan) -> Result<Vec<SourcePlan>, ConfigError> {
     let mut sources = Vec::new();
-    let (mut fields, mut of_this_machine) = (None, given.is_empty());
+    let (mut fields, mut of_this_machine) = (None::<&str>, given.is_empty());
     for what in given {
         match what.as_str() {
             "dcgm" => of_this_machine = true,
@@ -75,8 +92,14 @@ fn gpus(given: &[String], server: &ServerPlan) -> Result<Vec<SourcePlan>, Config
                     "--gpu-telemetry dashboard: there is no live view of GPUs; leave the word out, the figures are in the results",
                 ));
             }
-            file if file.ends_with(".csv") => fields = Some(Value::from(file)),
-            _ => sources.push(page(&metrics_url("--gpu-telemetry", what)?, "auto", SourceFlag::Gpu, true)),
+            file if file.ends_with(".csv") => {
+                if let Some(other) = fields.replace(file) {
+                    return Err(ConfigError::new(format!(
+                        "--gpu-telemetry takes one file of fields, not {other} and {file}; put all fields into one"
+                    )));
+                }
+            }
+            _ => sources.push(page(&metrics_url("--gpu-telemetry", what)?, "device", SourceFlag::Gpu, true)),
         }
     }
     // Pages that nobody named say something of the server only where it runs here.
@@ -86,12 +109,19 @@ fn gpus(given: &[String], server: &ServerPlan) -> Result<Vec<SourcePlan>, Config
         let is_local = server.urls.iter().any(is_local);
         sources.extend(pages.filter(|_| asked || is_local).map(|url| page(&url, "dcgm", SourceFlag::Gpu, asked)));
     }
-    if let Some(fields) = fields {
-        for source in sources.iter_mut().filter(|source| source.collector == "prometheus") {
-            source.options.insert("fields".to_owned(), fields.clone());
+    if let Some(file) = fields {
+        let is_page = |source: &SourcePlan| source.collector == "prometheus";
+        if !sources.iter().any(is_page) {
+            return Err(ConfigError::new(format!(
+                "--gpu-telemetry {file}: the fields are of DCGM's pages, and none is read; add dcgm or a page's URL, or \
+                 leave the file out"
+            )));
+        }
+        for source in sources.iter_mut().filter(|source| is_page(source)) {
+            source.options.insert("fields".to_owned(), file.into());
         }
     }
-    Ok(distinct(sources))
+    Ok(distinct(sources, place))
 }
 
 fn pages(given: &[String], server: &ServerPlan) -> Result<Vec<SourcePlan>, ConfigError> {
@@ -113,28 +143,51 @@ fn pages(given: &[String], server: &ServerPlan) -> Result<Vec<SourcePlan>, Confi
         Ok(page(&url, "server", SourceFlag::Server, true))
     });
     let sources: Vec<SourcePlan> = own.map(Ok).chain(others).collect::<Result<_, ConfigError>>()?;
-    Ok(distinct(sources))
+    Ok(distinct(sources, place))
 }
 
-/// Each page once.
-fn distinct(mut sources: Vec<SourcePlan>) -> Vec<SourcePlan> {
-    let mut seen = std::collections::BTreeSet::new();
-    sources.retain(|source| seen.insert(source.options.get("url").map_or(source.name.clone(), Value::to_string)));
-    sources
+/// Where a page is; the name of what is none.
+fn place(source: &SourcePlan) -> String {
+    source.options.get("url").map_or_else(|| source.name.clone(), Value::to_string)
+}
+
+/// Each source once; it was asked for if it was in any of its places.
+fn distinct(sources: Vec<SourcePlan>, key: fn(&SourcePlan) -> String) -> Vec<SourcePlan> {
+    let mut kept: Vec<SourcePlan> = Vec::new();
+    for source in sources {
+        match kept.iter_mut().find(|other| key(other) == key(&source)) {
+            Some(other) => other.asked |= source.asked,
+            None => kept.push(source),
+        }
+    }
+    kept
 }
 
 /// The URL of a metric page; scheme and path may be left out.
 fn metrics_url(flag: &str, text: &str) -> Result<Url, ConfigError> {
+    let (words, port): (&[&str], u16) = if flag == "--gpu-telemetry" { (&GPU_WORDS, 9400) } else { (&[], 8000) };
     let full = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
     let refuse = |why: &str| {
-        ConfigError::new(format!("{flag} {}: {why}; write it as http://127.0.0.1:9400/metrics", shown_text(text)))
+        // What is no word is shown as a URL is, so that nothing before an '@' is seen.
+        let shown = if text.contains('@') { shown_text(&full) } else { shown_text(text) };
+        ConfigError::new(format!("{flag} {shown}: {why}; write it as http://127.0.0.1:{port}/metrics"))
     };
+    if !text.contains([':', '.', '/']) && text != "localhost" {
+        let near = nearest(&text.to_ascii_lowercase(), words.iter().copied());
+        return Err(match near.as_str() {
+            "" => refuse("it is neither a URL nor a word known here"),
+            near => ConfigError::new(format!("{flag} {text}: it is neither a URL nor a word known here{near}")),
+        });
+    }
     let mut url = Url::parse(&full).map_err(|why| refuse(&why.to_string()))?;
     if url.scheme() != "http" {
         return Err(refuse("only http is read"));
     }
-    if !text.contains([':', '.', '/']) && text != "localhost" {
-        return Err(refuse("it is neither a URL nor a word known here"));
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(ConfigError::new(format!(
+            "{flag}: a user name or password in the URL is not sent; ask with a header, which goes to every metric page: \
+             --plugin-option 'prometheus.headers={{\"Authorization\": \"…\"}}'"
+        )));
     }
     if !url.path().ends_with("metrics") {
         let path = format!("{}/metrics", url.path().trim_end_matches('/'));
@@ -154,11 +207,13 @@ fn is_local(url: &Url) -> bool {
 
 fn interval(config: &RawConfig) -> Result<u64, ConfigError> {
     let interval = config.telemetry_interval.unwrap_or(DEFAULT_INTERVAL);
+    let refuse = |why: &str| Err(ConfigError::new(format!("--telemetry-interval {} is too {why}", interval.0)));
     if interval.0 < SHORTEST_INTERVAL.0 {
-        return Err(ConfigError::new(format!(
-            "--telemetry-interval {} is too short to keep; give {} or more",
-            interval.0, SHORTEST_INTERVAL.0
-        )));
+        return refuse(&format!("short to keep; give {} or more", SHORTEST_INTERVAL.0));
+    }
+    if interval.0 > LONGEST_INTERVAL.0 {
+        let longest = LONGEST_INTERVAL.0;
+        return refuse(&format!("long to say anything of a run; give {longest} or less, or switch the sources off"));
     }
     Ok(interval.as_ns())
 }
@@ -171,7 +226,11 @@ fn formats(config: &RawConfig) -> Result<Vec<String>, ConfigError> {
         Some(format) => Err(ConfigError::new(format!(
             "--server-metrics-formats {format} is not written; choose among {}{}",
             FORMATS.join(", "),
-            if format == "parquet" { " (jsonl holds every reading)" } else { "" },
+            if format == "parquet" {
+                " (jsonl holds every reading)".to_owned()
+            } else {
+                nearest(&format.to_ascii_lowercase(), FORMATS.into_iter())
+            },
         ))),
         None => Ok(config.server_metrics_formats.clone()),
     }
@@ -269,9 +328,59 @@ mod tests {
     }
 
     #[test]
+    fn a_source_is_read_once_and_was_asked_for_if_it_was_anywhere() {
+        let all = sources(|config| {
+            config.no_gpu_telemetry = Some(true);
+            config.collector = texts(&["host", "acme", "acme"]);
+            config.server_metrics = texts(&["http://localhost:8000/metrics"]);
+        });
+        let expected = [
+            (SourceFlag::Server, "http://localhost:8000/metrics".to_owned(), true),
+            (SourceFlag::Client, "host".to_owned(), true),
+            (SourceFlag::Collector, "acme".to_owned(), true),
+        ];
+        assert_eq!(all, expected);
+    }
+
+    #[test]
+    fn a_collector_of_a_page_is_named_by_its_place() {
+        let all = sources(|config| {
+            config.collector = texts(&["prometheus"]);
+            config.plugin_option = texts(&["prometheus.url=http://h:1/metrics?key=abc"]);
+        });
+        assert_eq!(all.last().unwrap().1, "http://h:1/metrics?key=<redacted>");
+    }
+
+    #[test]
+    fn users_and_passwords_in_urls_are_refused_unseen() {
+        for typed in ["http://bob:hunter2@h:1/metrics", "bob:hunter2@h:1", "http://bob:hunter2@h:x/"] {
+            for is_gpu in [true, false] {
+                let given = texts(&[typed]);
+                let error = plan(|c| if is_gpu { c.gpu_telemetry = given } else { c.server_metrics = given });
+                let error = error.unwrap_err().to_string();
+                assert!(!error.contains("hunter2"), "{error}");
+            }
+        }
+        let error = plan(|c| c.server_metrics = texts(&["http://bob:hunter2@h/metrics"])).unwrap_err().to_string();
+        assert!(error.contains("prometheus.headers"), "{error}");
+    }
+
+    #[test]
     fn what_cannot_be_read_is_refused_with_a_remedy() {
         let refused = |change: fn(&mut RawConfig)| plan(change).unwrap_err().to_string();
-        assert!(refused(|c| c.gpu_telemetry = texts(&["nvlm"])).contains("neither a URL nor a word"));
+        assert!(refused(|c| c.gpu_telemetry = texts(&["nvlm"])).contains("did you mean 'nvml'?"));
+        assert!(refused(|c| c.gpu_telemetry = texts(&["DCGM"])).contains("did you mean 'dcgm'?"));
+        assert!(refused(|c| c.gpu_telemetry = texts(&["qqq"])).contains("neither a URL nor a word"));
+        assert!(refused(|c| c.gpu_telemetry = texts(&["nvml", "a.csv"])).contains("add dcgm or a page's URL"));
+        assert!(refused(|c| c.gpu_telemetry = texts(&["a.csv", "b.csv"])).contains("not a.csv and b.csv"));
+        assert!(refused(|c| c.server_metrics_formats = texts(&["jsno"])).contains("did you mean 'json'?"));
+        assert!(refused(|c| c.telemetry_interval = Some(Seconds(f64::INFINITY))).contains("give 3600 or less"));
+        assert!(refused(|c| c.server_metrics = texts(&["http://h:x/metrics"])).contains("127.0.0.1:8000/metrics"));
+        let unwritten = refused(|c| {
+            c.no_server_metrics = Some(true);
+            c.server_metrics_formats = texts(&["json"]);
+        });
+        assert!(unwritten.contains("leave one out"), "{unwritten}");
         assert!(refused(|c| c.gpu_telemetry = texts(&["amdsmi"])).contains("device-metrics-exporter"));
         assert!(refused(|c| c.server_metrics_formats = texts(&["parquet"])).contains("jsonl"));
         assert!(refused(|c| c.telemetry_interval = Some(Seconds(0.0))).contains("0.01"));

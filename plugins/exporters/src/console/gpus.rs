@@ -4,7 +4,7 @@ use super::page::{Page, Tone, table_width};
 use crate::{
     names, numbers,
     stats::finite,
-    telemetry::{self, Reading},
+    telemetry::{self, Device, Reading},
     text::clean,
 };
 use comfy_table::{CellAlignment, Table, presets::NOTHING};
@@ -88,7 +88,7 @@ fn energy(joules: f64) -> String {
 
 /// Writes the table, what the answers cost, and an empty line; nothing if no GPU was read.
 pub(super) fn write(page: &mut Page, report: &Report, phase: &PhaseReport) {
-    let devices = telemetry::devices(report, phase);
+    let devices = once_each(telemetry::devices(report, phase));
     if devices.is_empty() {
         return;
     }
@@ -96,7 +96,8 @@ pub(super) fn write(page: &mut Page, report: &Report, phase: &PhaseReport) {
     let first = hosts.next();
     let several_hosts = hosts.any(|host| Some(host) != first);
     let rows = devices.iter().take(SHOWN).map(|(device, readings)| {
-        let host = device.hostname.filter(|_| several_hosts).map(|host| format!("{host} ")).unwrap_or_default();
+        let host =
+            device.hostname.filter(|_| several_hosts).map(|host| format!("{} ", short(host))).unwrap_or_default();
         let part = device.instance.map(|part| format!("/{part}")).unwrap_or_default();
         (clean(&format!("{host}{}{part} {}", device.index, device.name), NAME), readings.as_slice())
     });
@@ -122,8 +123,33 @@ pub(super) fn write(page: &mut Page, report: &Report, phase: &PhaseReport) {
         let file = names::json(&report.run.export);
         page.line(Tone::Faint, &format!("and {}: see {file}", numbers::counted(more as u64, "more GPU")));
     }
-    cost(page, phase);
+    cost(page, phase, &devices);
     page.blank();
+}
+
+/// Devices with their readings.
+type Devices<'a> = Vec<(Device<'a>, Vec<Reading<'a>>)>;
+
+/// Puts what several sources tell of one GPU together; the first source's figures are shown where both have them.
+fn once_each(devices: Devices<'_>) -> Devices<'_> {
+    let mut each: Devices<'_> = Vec::new();
+    for (device, readings) in devices {
+        // Ids that are no UUIDs may be those of another machine's GPUs.
+        let has_uuid = readings.iter().any(|reading| reading.entity.labels.contains_key("gpu_uuid"));
+        let is_it = |(other, _): &&mut (Device<'_>, _)| {
+            has_uuid && (other.uuid, other.instance) == (device.uuid, device.instance)
+        };
+        match each.iter_mut().find(is_it) {
+            Some((_, before)) => before.extend(readings),
+            None => each.push((device, readings)),
+        }
+    }
+    each
+}
+
+/// A host's name without its domain.
+fn short(host: &str) -> &str {
+    if host.parse::<std::net::IpAddr>().is_ok() { host } else { host.split('.').next().unwrap_or(host) }
 }
 
 fn lay_out(rows: &[(String, &[Reading<'_>])], columns: &[Column], width: usize) -> Table {
@@ -153,7 +179,7 @@ const COSTS: [(&str, &str); 5] = [
 ];
 
 /// One line per vendor.
-fn cost(page: &mut Page, phase: &PhaseReport) {
+fn cost(page: &mut Page, phase: &PhaseReport, devices: &Devices<'_>) {
     let tags = || phase.metrics.keys();
     let mut vendors =
         COSTS.iter().flat_map(|(ending, _)| tags().filter_map(move |tag| tag.strip_suffix(ending))).collect::<Vec<_>>();
@@ -165,12 +191,27 @@ fn cost(page: &mut Page, phase: &PhaseReport) {
             let value = finite(phase.metrics.get(&format!("{vendor}{ending}"))?.stats.avg)?;
             Some(if words.is_empty() { energy(value) } else { format!("{} {words}", numbers::short(value)) })
         });
-        let said = said.collect::<Vec<_>>().join(" · ");
+        let mut said = said.collect::<Vec<_>>().join(" · ");
+        if phase.metrics.contains_key(&format!("{vendor}_total_gpu_energy")) && is_reckoned(vendor, devices) {
+            said += " (energy as mean power × time, where no counter tells it)";
+        }
         let of = if vendors.len() > 1 { format!("{vendor}: ") } else { String::new() };
         if !said.is_empty() {
             page.entry(std::mem::take(&mut title), Tone::Plain, &format!("{of}{said}"));
         }
     }
+}
+
+/// Whether the energy of a device of `vendor` is no counter's.
+fn is_reckoned(vendor: &str, devices: &Devices<'_>) -> bool {
+    // The counter may be the board's where the power is told for each of its parts.
+    let is_counted = |uuid: &str| {
+        let mut of_board = devices.iter().filter(|(device, _)| device.uuid == uuid);
+        of_board.any(|(_, readings)| readings.iter().any(|reading| joules(reading).is_some()))
+    };
+    devices.iter().any(|(device, readings)| {
+        device.platform.eq_ignore_ascii_case(vendor) && readings.iter().any(is_power) && !is_counted(device.uuid)
+    })
 }
 
 /// Writes what the machine that made the load had to do, in a line.

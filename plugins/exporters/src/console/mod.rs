@@ -10,11 +10,11 @@ mod servers;
 mod table;
 
 use self::page::{Page, Tone};
-use crate::{names, numbers};
+use crate::{names, numbers, telemetry, text::clean};
 use inferometer_plugin_sdk::{
     Component, NoOptions,
     api::{Exporter, Output},
-    documents::{ErrorGroup, Outcomes, PhaseReport, Report, Run},
+    documents::{ErrorGroup, Outcomes, PhaseReport, Report, Run, Subject, TelemetrySource},
     exporter,
     types::Result,
 };
@@ -58,6 +58,7 @@ fn render(report: &Report) -> String {
             load(&mut page, phase);
             outcomes(&mut page, report, phase);
             gpus::client(&mut page, report, phase);
+            missing(&mut page, report, phase);
             errors(&mut page, phase, &report.run);
         }
         (None, Some(phase)) => {
@@ -79,7 +80,7 @@ fn render(report: &Report) -> String {
         }
     }
     for (i, note) in report.notes.iter().enumerate() {
-        page.entry(if i == 0 { "Notes" } else { "" }, Tone::Plain, note);
+        page.note(if i == 0 { "Notes" } else { "" }, Tone::Plain, note);
     }
     verdict(&mut page, report);
     files(&mut page, report);
@@ -147,6 +148,36 @@ fn errors(page: &mut Page, phase: &PhaseReport, run: &Run) {
     }
 }
 
+/// Says so if a source of GPUs had none, or if no level of a source was read while it was measured, as happens in short runs.
+fn missing(page: &mut Page, report: &Report, phase: &PhaseReport) {
+    let has_levels = |source: usize| {
+        let series = || phase.telemetry.iter().filter(move |series| series.source == source);
+        series().any(|series| series.gauge.is_some())
+    };
+    let missing = report.sources.iter().enumerate().filter(|(place, source)| {
+        let levels = source.metrics.iter().any(|metric| metric.kind == "gauge");
+        source.collections > 0 && levels && !has_levels(*place)
+    });
+    let named = |sources: Vec<&TelemetrySource>| {
+        let names = sources.into_iter().map(|source| telemetry::endpoint(&source.name)).collect::<Vec<_>>();
+        clean(&names.join(", "), 120)
+    };
+    // Servers without metrics are in the block of servers.
+    let empty = telemetry::sources(report, Subject::Device)
+        .filter(|source| source.collections > 0 && source.metrics.is_empty())
+        .collect::<Vec<_>>();
+    if !empty.is_empty() {
+        page.note("Telemetry", Tone::Plain, &format!("no GPU was found at {}", named(empty)));
+    }
+    let names = named(missing.map(|(_, source)| source).collect());
+    if !names.is_empty() {
+        let text = format!(
+            "no level of {names} was read while it was measured: make the run longer, or --telemetry-interval shorter"
+        );
+        page.note("Telemetry", Tone::Plain, &text);
+    }
+}
+
 fn verdict(page: &mut Page, report: &Report) {
     let state = report.verdict.state.as_str();
     let tone = match state {
@@ -157,7 +188,7 @@ fn verdict(page: &mut Page, report: &Report) {
     };
     let reasons = report.verdict.reasons.join("; ");
     let separator = if reasons.is_empty() { "" } else { ": " };
-    page.entry("Verdict", tone, &format!("{state}{separator}{reasons}"));
+    page.note("Verdict", tone, &format!("{state}{separator}{reasons}"));
 }
 
 fn files(page: &mut Page, report: &Report) {

@@ -9,8 +9,10 @@ use inferometer_plugin_sdk::documents::Terminal;
 /// Columns of the labels on the left.
 const LABEL: usize = 10;
 
-/// Most lines that one entry may take.
+/// Most lines that one entry may take, which may be what a server said.
 const ENTRY_LINES: usize = 4;
+/// Most lines of what the program says itself: its remedies stand at the end.
+const NOTE_LINES: usize = 8;
 
 /// Columns that `table` takes.
 pub(super) fn table_width(table: &Table) -> usize {
@@ -68,7 +70,7 @@ impl Page {
 
     /// A line of text, wrapped.
     pub(super) fn line(&mut self, tone: Tone, text: &str) {
-        for line in self.wrapped(text, self.width) {
+        for line in wrapped(text, self.width, ENTRY_LINES) {
             self.paint(tone, &line);
             self.text.push('\n');
         }
@@ -82,8 +84,17 @@ impl Page {
 
     /// A label and its text, wrapped beside it.
     pub(super) fn entry(&mut self, label: &str, tone: Tone, text: &str) {
+        self.labelled(label, tone, text, ENTRY_LINES);
+    }
+
+    /// As [`Self::entry`], for what must be read to its end.
+    pub(super) fn note(&mut self, label: &str, tone: Tone, text: &str) {
+        self.labelled(label, tone, text, NOTE_LINES);
+    }
+
+    fn labelled(&mut self, label: &str, tone: Tone, text: &str, most_lines: usize) {
         let label = format!("{label:<LABEL$}");
-        for (i, line) in self.wrapped(text, self.width - LABEL).into_iter().enumerate() {
+        for (i, line) in wrapped(text, self.width - LABEL, most_lines).into_iter().enumerate() {
             if i == 0 && !label.trim().is_empty() {
                 self.paint(Tone::Bold, &label);
             } else {
@@ -99,16 +110,6 @@ impl Page {
         self.text
     }
 
-    fn wrapped(&self, text: &str, width: usize) -> Vec<String> {
-        let mut table = Table::new();
-        table.load_style(NOTHING).set_content_arrangement(ContentArrangement::Dynamic).set_width(width as u16);
-        table.add_row([clean(text, width * ENTRY_LINES - width / 2)]);
-        if let Some(column) = table.column_mut(0) {
-            column.set_padding((0, 0));
-        }
-        table.lines().map(|line| line.trim_end().to_owned()).collect()
-    }
-
     fn paint(&mut self, tone: Tone, text: &str) {
         let code = if self.color { tone.code() } else { "" };
         self.text.push_str(code);
@@ -117,4 +118,14 @@ impl Page {
             self.text.push_str("\x1b[0m");
         }
     }
+}
+
+fn wrapped(text: &str, width: usize, most_lines: usize) -> Vec<String> {
+    let mut table = Table::new();
+    table.load_style(NOTHING).set_content_arrangement(ContentArrangement::Dynamic).set_width(width as u16);
+    table.add_row([clean(text, width * most_lines - width / 2)]);
+    if let Some(column) = table.column_mut(0) {
+        column.set_padding((0, 0));
+    }
+    table.lines().map(|line| line.trim_end().to_owned()).collect()
 }

@@ -20,14 +20,13 @@ const SHOWN: usize = 4;
 /// Writes a block per server, each with an empty line after it; nothing if no server was read.
 pub(super) fn write(page: &mut Page, report: &Report, phase: &PhaseReport) {
     let readings = telemetry::readings(report, phase, Subject::Server).collect::<Vec<_>>();
-    let mut sources: Vec<usize> = readings.iter().map(|reading| reading.series.source).collect();
-    sources.sort_unstable();
-    sources.dedup();
-    let mut unknown = Vec::new();
-    let mut shown = 0;
-    for source in sources {
-        let of_source = readings.iter().filter(|reading| reading.series.source == source).collect::<Vec<_>>();
-        let name = clean(telemetry::endpoint(&report.sources[source].name), 60);
+    let (mut others, mut shown, mut more) = (Vec::new(), 0, 0);
+    for (place, source) in report.sources.iter().enumerate() {
+        if source.subject != Subject::Server || source.collections == 0 {
+            continue;
+        }
+        let of_source = readings.iter().filter(|reading| reading.series.source == place).collect::<Vec<_>>();
+        let name = clean(telemetry::endpoint(&source.name), 60);
         // Servers have names of one another: the kind that says most of it fits.
         let kinds = KINDS.iter().rev().map(|(kind, facts)| (kind, said(facts, &of_source)));
         let known = kinds.max_by_key(|(_, facts)| facts.len());
@@ -38,17 +37,25 @@ pub(super) fn write(page: &mut Page, report: &Report, phase: &PhaseReport) {
                 facts::side_by_side(page, &facts);
                 page.blank();
             }
-            Some(_) => unknown.push(name),
+            Some(_) => more += 1,
             None => {
                 let metrics: BTreeSet<_> = of_source.iter().map(|reading| reading.series.metric).collect();
-                unknown.push(format!("{name} tells {}", numbers::counted(metrics.len() as u64, "metric")));
+                let metrics = numbers::counted(metrics.len() as u64, "metric");
+                others.push(match of_source.len() {
+                    0 if source.metrics.is_empty() => format!("{name} tells no metric"),
+                    0 => format!("{name} told nothing while it was measured"),
+                    series => format!("{name} tells {metrics} in {series} series"),
+                });
             }
         }
     }
-    if !unknown.is_empty() {
+    if more > 0 {
+        others.push(format!("and {}", numbers::counted(more, "more server")));
+    }
+    if !others.is_empty() {
         let files = facts::server_files(&report.run);
         let files = if files.is_empty() { String::new() } else { format!(": see {}", files.join(", ")) };
-        page.entry("Server", Tone::Plain, &format!("{}{files}", unknown.join("; ")));
+        page.entry("Server", Tone::Plain, &format!("{}{files}", others.join("; ")));
         page.blank();
     }
 }
@@ -133,6 +140,31 @@ mod tests {
     use inferometer_plugin_sdk::documents::{
         Histogram, Increase, Series, Stats, TelemetryEntity, TelemetryMetric, TelemetrySource,
     };
+
+    #[test]
+    fn servers_beyond_the_first_are_counted() {
+        let mut report = Report::default();
+        let mut phase = PhaseReport::default();
+        for source in 0..6 {
+            report.sources.push(TelemetrySource {
+                name: format!("http://s:{source}/metrics"),
+                subject: Subject::Server,
+                collections: 1,
+                metrics: vec![TelemetryMetric {
+                    name: "vllm:num_requests_running".into(),
+                    ..TelemetryMetric::default()
+                }],
+                entities: vec![TelemetryEntity::default()],
+                ..TelemetrySource::default()
+            });
+            let gauge = Some(Stats { avg: Some(1.0), ..Stats::default() });
+            phase.telemetry.push(Series { source, gauge, ..Series::default() });
+        }
+        let mut page = Page::new(&report.run.terminal);
+        write(&mut page, &report, &phase);
+        let page = page.into_text();
+        assert!(page.contains("vLLM at s:3") && !page.contains("s:4") && page.contains("and 2 more servers"), "{page}");
+    }
 
     /// A server that says each of these of a series of its own: a level up to one and a half times of it, a growth to a
     /// tenth of it a second, or a histogram whose sum grows so.
@@ -283,6 +315,8 @@ mod tests {
         let with_hits = [idle[0], idle[1], ("vllm:prefix_cache_hits", "counter", 0.0)];
         assert_shown(&with_hits, "vLLM", &[(RUNNING, "0 (max 0)")]);
         let page = shown(&[("acme_queue", "gauge", 1.0), ("acme_tokens", "counter", 1.0)]);
-        assert!(page.contains("s:1 tells 2 metrics") && !page.contains("acme"), "{page}");
+        assert!(page.contains("s:1 tells 2 metrics in 2 series") && !page.contains("acme"), "{page}");
+        let page = shown(&[]);
+        assert!(page.contains("s:1 tells no metric"), "{page}");
     }
 }

@@ -223,3 +223,62 @@ fn many_kinds_of_errors_are_summed_up() {
     assert!(page.contains("Errors    9 × kind9: m") && page.contains("5 × kind5") && !page.contains("kind4"), "{page}");
     assert!(page.contains("and 4 more kinds (10 requests): see profile_export_aiperf.json"), "{page}");
 }
+
+#[test]
+fn a_note_is_shown_to_its_end_where_the_remedy_is() {
+    let mut report = sample_report();
+    report.notes = vec![format!("telemetry: {}; correct the URL", "a reason of some length ".repeat(16))];
+    let page = show(report, 80, false);
+    assert!(page.split_whitespace().collect::<Vec<_>>().join(" ").contains("; correct the URL"), "{page}");
+}
+
+#[test]
+fn a_gpu_that_several_sources_tell_of_is_one_row() {
+    let mut report = telemetry_report();
+    let again = report.sources[0].clone();
+    let number = report.sources.len();
+    let of_gpus = report.phases[1].telemetry.iter().filter(|series| series.source == 0);
+    let series: Vec<_> = of_gpus.map(|series| Series { source: number, ..series.clone() }).collect();
+    report.sources.push(again);
+    report.phases[1].telemetry.extend(series);
+    assert_eq!(show(report, 80, false), show(telemetry_report(), 80, false));
+}
+
+#[test]
+fn hosts_are_told_apart_without_their_domains() {
+    let mut report = telemetry_report();
+    for (place, entity) in report.sources[0].entities.iter_mut().enumerate() {
+        entity.labels.insert("hostname".into(), format!("node{place}.rack7.example.org"));
+    }
+    let page = show(report, 80, false);
+    assert!(page.contains("\nnode1 1 NVIDIA") && !page.contains("rack7"), "{page}");
+}
+
+#[test]
+fn energy_that_no_counter_tells_is_said_to_be_reckoned() {
+    let words = "mean power × time";
+    assert!(!show(telemetry_report(), 120, false).contains(words));
+    let mut report = telemetry_report();
+    report.phases[1].telemetry.retain(|series| series.counter.is_none());
+    let page = show(report, 120, false);
+    assert!(page.contains(words), "{page}");
+}
+
+#[test]
+fn levels_that_no_reading_fell_to_are_missed_aloud() {
+    let words = "was read while it was measured";
+    assert!(!show(telemetry_report(), 120, false).contains(words));
+    let mut report = telemetry_report();
+    report.phases[1].telemetry.retain(|series| series.gauge.is_none());
+    let page = show(report, 120, false);
+    assert!(page.contains("no level of 127.0.0.1:18100/dcgm, 127.0.0.1:18100, host was read"), "{page}");
+}
+
+#[test]
+fn a_page_of_gpus_that_holds_none_is_named() {
+    let mut report = telemetry_report();
+    (report.sources[0].metrics, report.sources[0].entities) = (Vec::new(), Vec::new());
+    report.phases[1].telemetry.retain(|series| series.source != 0);
+    let page = show(report, 120, false);
+    assert!(page.contains("no GPU was found at 127.0.0.1:18100/dcgm"), "{page}");
+}

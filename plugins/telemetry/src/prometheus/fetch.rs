@@ -3,7 +3,7 @@
 use inferometer_plugin_sdk::types::{Error, ErrorKind, Result};
 use reqwest::{
     Client, Response, StatusCode,
-    header::{ACCEPT, HeaderMap, HeaderName, HeaderValue, LOCATION},
+    header::{ACCEPT, CONTENT_ENCODING, HeaderMap, HeaderName, HeaderValue, LOCATION},
     redirect,
 };
 use std::{
@@ -19,6 +19,10 @@ const LONGEST_PAGE: u64 = 64 << 20;
 
 /// What is asked for: the format that every exporter has.
 const TEXT_FORMAT: &str = "text/plain; version=0.0.4";
+
+/// What is wrong with a page that came in spite of what was asked for.
+pub(super) const COMPRESSED: &str =
+    "the page is compressed, which is not read; have the server send it plain, as it was asked to";
 
 /// A page as it came.
 #[derive(Debug)]
@@ -44,10 +48,15 @@ pub(super) struct Source {
 /// When it is no place that a page can be fetched from.
 pub(super) fn place(typed: &str) -> Result<Url> {
     let because = |reason: &str| {
-        Error::config(format!("{typed}: {reason}; give the option 'url' a page such as http://localhost:8000/metrics"))
+        // Whatever is before an '@' may be a password, and the rest of what cannot be read may be one as well.
+        let shown = typed.rsplit_once('@').map_or(typed, |(_, host)| host).split('?').next().unwrap_or_default();
+        Error::config(format!("{shown}: {reason}; give a page such as http://localhost:8000/metrics"))
     };
     let full = if typed.contains("://") { typed.to_owned() } else { format!("http://{typed}") };
     let mut url = Url::parse(&full).map_err(|error| because(&error.to_string()))?;
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(because("a user name or password in the URL is not sent, but the option 'headers' is"));
+    }
     if url.scheme() != "http" {
         return Err(because("metric pages are read over http only"));
     }
@@ -57,14 +66,16 @@ pub(super) fn place(typed: &str) -> Result<Url> {
     Ok(url)
 }
 
-/// How a place is shown: without what may be secret in it.
+/// How a place is shown: without what may be secret in it, which is how results spell it too.
 pub(super) fn shown(url: &Url) -> String {
+    let names: Vec<String> = url.query_pairs().map(|(name, _)| format!("{name}=<redacted>")).collect();
     let mut url = url.clone();
     url.set_query(None);
     url.set_fragment(None);
     // Only places without a host refuse this, and they have no user either.
     let _ = url.set_username("").and_then(|()| url.set_password(None));
-    url.into()
+    let place = url.as_str().trim_end_matches('/');
+    if names.is_empty() { place.to_owned() } else { format!("{place}?{}", names.join("&")) }
 }
 
 /// A header to ask with. Its value may be a key, so it is not shown.
@@ -85,7 +96,7 @@ impl Source {
         let failed = |reason: String| Error::new(ErrorKind::IO, format!("no HTTP client could be made: {reason}"));
         let headers = headers.iter().map(|(name, value)| header(name, value)).collect::<Result<HeaderMap>>()?;
         let client = Client::builder().default_headers(headers).no_proxy().redirect(redirect::Policy::none()).build();
-        let client = client.map_err(|error| failed(root(&error)))?;
+        let client = client.map_err(|error| failed(root(error)))?;
         let runtime = Builder::new_current_thread().enable_all().build().map_err(|error| failed(error.to_string()))?;
         Ok(Self { url, timeout, client, runtime: Some(runtime) })
     }
@@ -118,7 +129,7 @@ impl Source {
         let late = |_| {
             let limit = self.timeout.as_millis();
             Err(format!(
-                "the page had not come whole after {limit} ms; see to the server, or raise the option 'timeout_ms'"
+                "the page had not come whole after {limit} ms; see to the server, or raise the collector's option 'timeout_ms'"
             ))
         };
         fetched.unwrap_or_else(late).map_err(|reason| Error::new(ErrorKind::IO, format!("{}: {reason}", self.shown())))
@@ -131,9 +142,9 @@ impl Source {
             Err(error) if !error.is_connect() => self.send().await,
             sent => sent,
         }
-        .map_err(|error| format!("{}; start the server, or correct the option 'url'", root(&error)))?;
+        .map_err(|error| format!("{}; start the server, or correct the URL", root(error)))?;
         let delay = begun.elapsed();
-        check(&answer)?;
+        check(&answer, &self.url)?;
         // A length that is announced need not be waited for.
         let mut length = answer.content_length().unwrap_or(0);
         let mut body = Vec::new();
@@ -145,7 +156,7 @@ impl Source {
                     let text = text.unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
                     return Ok(Page { text, delay });
                 }
-                Err(error) => return Err(format!("the page broke off: {}", root(&error))),
+                Err(error) => return Err(format!("the page broke off: {}", root(error))),
             }
             length = length.max(body.len() as u64);
         }
@@ -166,25 +177,34 @@ impl Drop for Source {
     }
 }
 
-/// Whether the answer is a page.
-fn check(answer: &Response) -> Result<(), String> {
+/// Whether the answer, of what is at `url`, is a page.
+fn check(answer: &Response, url: &Url) -> Result<(), String> {
     let status = answer.status();
+    let header = |name| answer.headers().get(name).and_then(|value: &HeaderValue| value.to_str().ok());
     if status.is_success() {
-        return Ok(());
+        return match header(CONTENT_ENCODING).filter(|encoding| !encoding.eq_ignore_ascii_case("identity")) {
+            Some(_) => Err(COMPRESSED.to_owned()),
+            None => Ok(()),
+        };
     }
     if status.is_redirection() {
-        let to = answer.headers().get(LOCATION).and_then(|to| to.to_str().ok()).unwrap_or("nowhere");
-        return Err(format!("the server redirects to {to}, which is not followed; give the page itself as 'url'"));
+        // What it says may hold a key, as any URL may.
+        let to = header(LOCATION).and_then(|to| url.join(to).ok()).map_or("nowhere".to_owned(), |to| shown(&to));
+        return Err(format!("the server redirects to {to}, which is not followed; give the URL of the page itself"));
     }
     let remedy = match status {
-        StatusCode::NOT_FOUND => "switch the server's metrics on, or give the whole URL of its page as 'url'",
-        _ => "see to the server, or correct the option 'url'",
+        StatusCode::NOT_FOUND => "switch the server's metrics on, or give the whole URL of its page",
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+            "ask with a header, by the collector's option 'headers', or correct the URL"
+        }
+        _ => "see to the server, or correct the URL",
     };
     Err(format!("the server answered {status}; {remedy}"))
 }
 
 /// What an error says that all others stem from.
-fn root(error: &reqwest::Error) -> String {
+fn root(error: reqwest::Error) -> String {
+    let error = error.without_url();
     let mut source = error.source();
     let mut text = error.to_string();
     while let Some(inner) = source {
@@ -220,6 +240,16 @@ mod tests {
 
     #[test]
     fn what_may_be_secret_in_a_place_is_not_shown() {
-        assert_eq!(shown(&place("http://me:pass@host:1/m?token=2#x").unwrap()), "http://host:1/m");
+        for (url, text) in [
+            ("http://me:pass@host:1/m?token=2&a=b#x", "http://host:1/m?token=<redacted>&a=<redacted>"),
+            ("http://host/", "http://host"),
+        ] {
+            assert_eq!(shown(&Url::parse(url).unwrap()), text);
+        }
+        for typed in ["http://me:pass@host:1/m", "me:pass@host", "https://me:pass@host", "http://host:x/?k=pass"] {
+            let error = place(typed).unwrap_err();
+            assert!(!error.message.contains("pass") || error.message.contains("password"), "{error}");
+            assert!(!error.message.contains("me:") && !error.message.contains("k="), "{error}");
+        }
     }
 }

@@ -7,8 +7,9 @@ use inferometer_plugin_sdk::{
 };
 use std::collections::HashMap;
 
-/// Shortest sensible time between two readings: a page is work for the server that is measured.
-const MIN_INTERVAL_NS: u64 = 50_000_000;
+/// Shortest sensible time between two readings: a page is work for the server that is measured, so it is for the user to
+/// choose more than a few a second, and nobody is served by more than this.
+const MIN_INTERVAL_NS: u64 = 10_000_000;
 
 /// Where the figures of a series go.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -13,7 +13,7 @@ mod text;
 mod units;
 
 use devices::Devices;
-use fetch::{Page, Source};
+use fetch::{COMPRESSED, Page, Source};
 use inferometer_plugin_sdk::{
     Component, RVec,
     api::TelemetryCollector,
@@ -62,6 +62,8 @@ enum PresetName {
     /// By what is on the page.
     #[default]
     Auto,
+    /// Accelerators, of whichever exporter it is; another page is refused.
+    Device,
     /// NVIDIA's dcgm-exporter.
     Dcgm,
     /// AMD's device-metrics-exporter.
@@ -88,7 +90,7 @@ impl Component for Prometheus {
         let mut preset = options.preset;
         let mut fields = Vec::new();
         if let Some(file) = &options.fields {
-            if !matches!(preset, PresetName::Auto | PresetName::Dcgm) {
+            if !matches!(preset, PresetName::Auto | PresetName::Device | PresetName::Dcgm) {
                 return Err(Error::config(
                     "the option 'fields' is of NVIDIA's: set 'preset' to dcgm, or leave 'fields' out",
                 ));
@@ -120,14 +122,21 @@ impl Prometheus {
         let page = if self.reader.is_some() { self.page()? } else { self.first_page()? };
         let source = self.source.shown();
         let at_ns = now_ns.saturating_add(u64::try_from(page.delay.as_nanos()).unwrap_or(u64::MAX));
-        let mut first = self.reader.is_none().then(|| Reader::new(self.preset_of(&page.text, &source)));
+        let mut first = None;
+        if self.reader.is_none() {
+            let Some(preset) = self.preset_of(&page.text, &source)? else {
+                self.warn(&nothing_yet(&source));
+                return Ok(());
+            };
+            first = Some(Reader::new(preset));
+        }
         let reader = first.as_mut().or(self.reader.as_mut()).expect("there is one, or it is made");
         let before = out.len();
         let found = reader.read(&page.text, at_ns, out);
         let first_bad = found.first_bad.unwrap_or_default();
         if found.bad > found.lines {
             out.truncate(before);
-            return Err(no_metrics(&source, &format!("it says '{first_bad}'")));
+            return Err(no_metrics(&source, &says(&first_bad)));
         }
         if reader.is_empty() && found.lines > 0 && !reader.is_of_server() {
             return Err(nothing_known(&source, &page.text));
@@ -137,7 +146,7 @@ impl Prometheus {
         if found.bad > 0 {
             self.warn(&format!("{source}: lines that cannot be read are left out, such as '{first_bad}'"));
         } else if is_empty {
-            self.warn(&format!("{source}: there are no metrics on this page yet"));
+            self.warn(&nothing_yet(&source));
         }
         Ok(())
     }
@@ -149,10 +158,11 @@ impl Prometheus {
             done => return done,
         };
         let Some(elsewhere) = self.source.elsewhere() else { return Err(failed) };
+        let path = elsewhere.path().to_owned();
         let at_first = self.source.turn_to(elsewhere);
-        self.page().map_err(|error| {
+        self.page().map_err(|_| {
             self.source.turn_to(at_first);
-            Error::new(failed.kind, format!("{failed}; nor is there one elsewhere ({error})"))
+            Error::new(failed.kind, format!("{failed} (there is none at {path} either)"))
         })
     }
 
@@ -160,23 +170,28 @@ impl Prometheus {
     fn page(&self) -> Result<Page> {
         let page = self.source.fetch()?;
         let what = match page.text.trim_ascii_start().as_bytes().first() {
-            Some(b'{' | b'[') => "it is JSON",
-            Some(b'<') => "it is HTML",
+            Some(b'{' | b'[') => "this is JSON",
+            Some(b'<') => "this is HTML",
+            Some(0x1f) => return Err(Error::new(ErrorKind::IO, format!("{}: {COMPRESSED}", self.source.shown()))),
             _ => return Ok(page),
         };
         Err(no_metrics(&self.source.shown(), what))
     }
 
-    fn preset_of(&self, page: &str, source: &str) -> Preset {
-        match self.preset {
+    /// How to read the page; `None` as long as it does not show that.
+    fn preset_of(&self, page: &str, source: &str) -> Result<Option<Preset>> {
+        let recognized = || series(page).find_map(|series| Devices::recognize(series, source)).map(Preset::Devices);
+        Ok(Some(match self.preset {
             PresetName::Dcgm => Preset::Devices(Devices::dcgm(&self.fields, source)),
             PresetName::Amd => Preset::Devices(Devices::amd(source)),
             PresetName::Server => Preset::Server,
-            PresetName::Auto => {
-                let recognized = series(page).find_map(|series| Devices::recognize(series, source));
-                recognized.map_or(Preset::Server, Preset::Devices)
-            }
-        }
+            PresetName::Auto => recognized().unwrap_or(Preset::Server),
+            PresetName::Device => match recognized() {
+                Some(devices) => devices,
+                None if series(page).next().is_some() => return Err(no_device(source, page)),
+                None => return first_bad(page).map_or(Ok(None), |line| Err(no_metrics(source, &says(line)))),
+            },
+        }))
     }
 
     /// Says something once.
@@ -192,22 +207,48 @@ fn series(page: &str) -> impl Iterator<Item = &str> {
     page.lines().filter_map(|line| Some(Line::read(line.trim_ascii_start())?.series))
 }
 
-fn no_metrics(source: &str, because: &str) -> Error {
-    Error::malformed(format!("{source}: this is no metrics page, {because}; give the page's URL as the option 'url'"))
+/// The first line with something of its own, on a page without series.
+fn first_bad(page: &str) -> Option<&str> {
+    page.lines().map(str::trim).find(|line| !line.is_empty() && !line.starts_with('#'))
 }
 
-/// The error of a page without a device's figures.
+fn says(line: &str) -> String {
+    format!("this says '{}'", line.chars().take(60).collect::<String>())
+}
+
+fn no_metrics(source: &str, because: &str) -> Error {
+    Error::malformed(format!("{source}: {because}, no metrics page; correct the URL"))
+}
+
+fn nothing_yet(source: &str) -> String {
+    format!("{source}: there are no metrics on this page yet")
+}
+
+/// The error of a page that has nothing of the preset's fields for a device.
 fn nothing_known(source: &str, page: &str) -> Error {
+    Error::malformed(format!(
+        "{source}: no known field of a GPU is on this page, but {}; correct the URL, or name some of them in a file of fields",
+        names(page)
+    ))
+}
+
+/// The error of a page of something else than devices.
+fn no_device(source: &str, page: &str) -> Error {
+    Error::malformed(format!(
+        "{source}: this is no page of DCGM's or AMD's exporter; it has {}; correct the URL, or give it to --server-metrics \
+         if it is the server's",
+        names(page)
+    ))
+}
+
+/// What is on a page, in short.
+fn names(page: &str) -> String {
     let mut names: Vec<&str> = series(page).map(text::name).collect();
     names.sort_unstable();
     names.dedup();
     let more = if names.len() > MOST_NAMES { " …" } else { "" };
     names.truncate(MOST_NAMES);
-    let has = if names.is_empty() { "nothing".to_owned() } else { names.join(", ") + more };
-    Error::malformed(format!(
-        "{source}: none of the fields of the preset is on this page for a device; it has {has}: name some of them in a file \
-         for the option 'fields', or set the option 'preset'"
-    ))
+    if names.is_empty() { "nothing".to_owned() } else { names.join(", ") + more }
 }
 
 #[cfg(test)]

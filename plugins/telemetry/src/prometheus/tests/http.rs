@@ -137,9 +137,9 @@ fn a_page_that_lies_where_tensorrt_llm_has_it_is_found() {
 #[test]
 fn what_is_no_metrics_page_is_refused_with_what_it_is() {
     for (body, what) in [
-        ("[{\"iter\": 1}]", "it is JSON"),
-        (" <!doctype html>\n<p>", "it is HTML"),
-        ("Hello there\nvisitor\n", "it says 'Hello there'"),
+        ("[{\"iter\": 1}]", "this is JSON"),
+        (" <!doctype html>\n<p>", "this is HTML"),
+        ("Hello there\nvisitor\n", "this says 'Hello there'"),
     ] {
         let place = serve(move |_| ok(body));
         let message = refused(&place, "");
@@ -155,12 +155,16 @@ fn answers_that_are_no_page_are_refused_with_a_remedy() {
             "answered 404 Not Found; switch the server's metrics on",
         ),
         ("HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n", "answered 503 Service Unavailable"),
+        ("HTTP/1.1 307 x\r\nlocation: /there/\r\ncontent-length: 0\r\n\r\n", "/there, which is not followed"),
         (
-            "HTTP/1.1 307 x\r\nlocation: /there/\r\ncontent-length: 0\r\n\r\n",
-            "redirects to /there/, which is not followed",
+            "HTTP/1.1 302 x\r\nlocation: http://me:pw@there/m?key=abc\r\ncontent-length: 0\r\n\r\n",
+            "redirects to http://there/m?key=<redacted>, which is not followed",
         ),
+        ("HTTP/1.1 401 x\r\ncontent-length: 0\r\n\r\n", "the collector's option 'headers'"),
+        ("HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: 2\r\n\r\nab", "compressed, which is not read"),
+        ("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n\x1f\x0b", "compressed, which is not read"),
         ("HTTP/1.1 200 OK\r\ncontent-length: 99999999999\r\n\r\n", "longer than 64 MiB"),
-        ("SSH-2.0-OpenSSH\r\n\r\n", "correct the option 'url'"),
+        ("SSH-2.0-OpenSSH\r\n\r\n", "correct the URL"),
     ] {
         let place = serve(move |_| answer.into());
         let message = refused(&place, "");
@@ -182,12 +186,41 @@ fn a_server_that_is_not_there_or_never_ends_its_answer_is_an_error() {
 fn a_page_without_fields_of_the_preset_says_what_it_has() {
     let place = serve(|_| ok(LLAMA));
     let message = refused(&place, r#", "preset": "dcgm""#);
-    assert!(message.contains("it has llamacpp:n_busy_slots_per_decode, ") && message.contains('…'), "{message}");
+    assert!(message.contains("but llamacpp:n_busy_slots_per_decode, ") && message.contains('…'), "{message}");
+}
+
+#[test]
+fn devices_are_found_whosever_exporter_it_is_and_other_pages_are_refused() {
+    for (page, platform) in [(T4, "nvidia"), (AMD, "amd")] {
+        let catalogue = make(&serve(move |_| ok(page)), r#", "preset": "device""#).unwrap().describe().unwrap();
+        assert_eq!(catalogue.subject(), Subject::DEVICE);
+        assert!(catalogue.entities.iter().all(|entity| entity.labels_json.contains(platform)));
+    }
+    let message = refused(&serve(|_| ok(VLLM)), r#", "preset": "device""#);
+    assert!(
+        message.contains("no page of DCGM's or AMD's exporter") && message.contains("--server-metrics"),
+        "{message}"
+    );
+    let message = refused(&serve(|_| ok("Hello there\n")), r#", "preset": "device""#);
+    assert!(message.contains("this says 'Hello there'"), "{message}");
+}
+
+#[test]
+fn a_page_elsewhere_is_looked_for_and_one_message_says_so() {
+    let place = serve(|_| ok("<html>"));
+    let message = refused(&place, "");
+    assert_eq!(message.matches(&place).count(), 1, "{message}");
+    assert!(message.contains("(there is none at /prometheus/metrics either)"), "{message}");
 }
 
 #[test]
 fn a_page_that_is_still_empty_is_described_and_watched() {
-    for (preset, line) in [("auto", "a 1\n"), ("server", "a 1\n"), ("dcgm", "DCGM_FI_DEV_GPU_TEMP{gpu=\"0\"} 30\n")] {
+    for (preset, line) in [
+        ("auto", "a 1\n"),
+        ("server", "a 1\n"),
+        ("dcgm", "DCGM_FI_DEV_GPU_TEMP{gpu=\"0\"} 30\n"),
+        ("device", "DCGM_FI_DEV_GPU_TEMP{gpu=\"0\"} 30\n"),
+    ] {
         let asked = AtomicU64::new(0);
         let place = serve(move |_| ok(if asked.fetch_add(1, Ordering::Relaxed) == 0 { "" } else { line }));
         let mut collector = make(&place, &format!(r#", "preset": "{preset}""#)).unwrap();
