@@ -81,7 +81,8 @@ fn gpus_are_told_with_their_power_over_the_measured_window() {
     }
     let total = Results::of(&outcome).value("nvidia_total_gpu_energy");
     assert!((total / (600.0 * window) - 1.0).abs() < 0.1, "{total} J in {window} s");
-    assert_eq!(Results::of(&outcome).value("nvidia_energy_per_request"), total / 40.0);
+    let each = Results::of(&outcome).value("nvidia_energy_per_request");
+    assert!((each * 40.0 / total - 1.0).abs() < 1e-12, "{each} J of {total} J");
 
     let lines = outcome.jsonl("gpu_telemetry_export.jsonl");
     assert!(lines.len() >= 6, "{lines:?}");
@@ -152,18 +153,86 @@ fn a_source_that_is_not_there_is_said_if_it_was_asked_for_and_the_run_goes_on() 
 }
 
 #[test]
+fn a_page_without_gpus_is_no_page_of_gpus() {
+    let mock = Mock::start(server());
+    let page = format!("{}/metrics", mock.url());
+    let outcome = mock.profile().args(LOAD.split_whitespace()).args(["--gpu-telemetry", &page]).run().expect_code(0);
+    assert!(notes(&outcome).contains("no page of DCGM's or AMD's exporter"), "{}", notes(&outcome));
+    let read = outcome.json("server_metrics_export.json")["summary"]["endpoints_successful"].clone();
+    assert_eq!(read.as_array().map(Vec::len), Some(1), "{read}");
+}
+
+#[test]
+fn flags_switch_telemetry_on_and_off_whatever_the_file_says() {
+    let mock = Mock::start(server());
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    let file = folder.path().join("settings.toml");
+    let page = format!("{}/dcgm/metrics", mock.url());
+    let is_enabled = |settings: &str, flags: &[&str]| {
+        fs::write(&file, settings).expect("a file");
+        let run = mock.profile().args(["--request-count", "1", "--isl", "10", "--osl", "4"]).args(flags);
+        let outcome = run.arg("--config").arg(&file).run().expect_code(0);
+        outcome.json("profile_export_aiperf.json")["input_config"]["gpu_telemetry"]["enabled"].clone()
+    };
+    assert_eq!(is_enabled(&format!("gpu-telemetry = ['{page}']"), &["--no-gpu-telemetry"]), false);
+    assert_eq!(is_enabled("no-gpu-telemetry = true", &["--gpu-telemetry", &page]), true);
+}
+
+#[test]
 fn a_page_that_never_answers_keeps_the_results_from_nobody() {
     // It takes connections into its backlog and does nothing with them.
     let silent = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
     let page = format!("http://{}/metrics", silent.local_addr().expect("it is bound"));
     let mock = Mock::start(server());
     let outcome = mock.profile().args(LOAD.split_whitespace()).args(["--server-metrics", &page]).run().expect_code(0);
-    assert!(notes(&outcome).contains(&page) && notes(&outcome).contains("does not answer"), "{}", notes(&outcome));
+    assert!(notes(&outcome).contains(&page) && notes(&outcome).contains("never answered"), "{}", notes(&outcome));
     // The server's own page was read all the same.
     assert_eq!(
         series(&outcome.json("server_metrics_export.json"), "vllm:generation_tokens", &[])["stats"]["total"],
         640.0
     );
+}
+
+/// A metrics page of a counter of requests that counts its own readings; those before `from` and after `until` fail.
+fn failing_page(from: usize, until: usize) -> String {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+    let page = format!("http://{}/metrics", listener.local_addr().expect("it is bound"));
+    // It serves until the tests end.
+    std::thread::spawn(move || {
+        for (number, mut stream) in listener.incoming().flatten().enumerate() {
+            let _ = stream.read(&mut [0; 4096]);
+            let (status, body) = if (from..=until).contains(&number) {
+                ("200 OK", format!("# TYPE answered_total counter\nanswered_total {number}\n"))
+            } else {
+                ("503 Service Unavailable", String::new())
+            };
+            let head = format!("HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: {}", body.len());
+            let _ = write!(stream, "{head}\r\n\r\n{body}");
+        }
+    });
+    page
+}
+
+#[test]
+fn a_page_that_fails_now_and_then_is_read_again_and_one_that_falls_silent_tells_no_growth() {
+    let mock = Mock::start(server());
+    let run =
+        |page: &str| mock.profile().args(LOAD.split_whitespace()).args(["--server-metrics", page]).run().expect_code(0);
+    let counted = |outcome: &Outcome| {
+        let metrics = outcome.json("server_metrics_export.json");
+        metrics["metrics"]["answered"]["series"][0]["stats"]["total"].as_f64()
+    };
+    let late = failing_page(2, usize::MAX);
+    let outcome = run(&late);
+    assert!(counted(&outcome).is_some_and(|total| total > 0.0), "{}", outcome.text("server_metrics_export.json"));
+    assert!(notes(&outcome).contains("2 of ") && notes(&outcome).contains("503"), "{}", notes(&outcome));
+
+    let silent = failing_page(0, 1);
+    let outcome = run(&silent);
+    assert_eq!(counted(&outcome), None);
+    assert!(notes(&outcome).contains("readings failed)"), "{}", notes(&outcome));
+    let unseen = format!("telemetry of {silent}: ");
+    assert!(notes(&outcome).contains(&unseen) && notes(&outcome).contains("s measured"), "{}", notes(&outcome));
 }
 
 #[test]

@@ -34,7 +34,9 @@ pub struct Exporters {
 
 impl Exporters {
     pub(crate) fn new(exporters: Vec<(String, Box<dyn Exporter>)>, folder: &Path, plan: OutputPlan) -> Self {
-        Self { exporters, folder: folder.to_owned(), plan }
+        // Exporters may come from libraries, and any of them may change the working directory.
+        let folder = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
+        Self { exporters, folder, plan }
     }
 
     /// Hands `finished` to each of them; `show` is given what each wants shown, as soon as it is done.

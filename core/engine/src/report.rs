@@ -3,7 +3,7 @@
 use crate::{
     Invocation,
     input_config::input_config,
-    job::Job,
+    job::{Job, Phase},
     store::{Store, gaps},
     tally::Tally,
     telemetry::SourceLog,
@@ -15,7 +15,10 @@ use inferometer_abi::{
     },
     types::{ABSENT_NS, NO_COUNT, Outcome},
 };
-use inferometer_metrics::{Options, PhaseMetrics, Summary, Window, catalogue, telemetry::summarize};
+use inferometer_metrics::{
+    Options, PhaseMetrics, Summary, Window, catalogue,
+    telemetry::{Span, summarize},
+};
 use inferometer_model::{
     FailureKind, Row,
     config::ExportLevel,
@@ -44,15 +47,39 @@ pub(crate) struct Facts<'a> {
 
 /// Everything a run found.
 pub(crate) fn report(job: &Job, stores: &[Store], facts: Facts<'_>) -> Report {
-    let phases: Vec<PhaseReport> = (0..job.phases.len()).map(|index| phase(job, stores, index, &facts)).collect();
+    let mut phases: Vec<PhaseReport> = Vec::new();
+    let mut unseen = Vec::new();
+    for index in 0..job.phases.len() {
+        // Between the load before and the load after.
+        let start_ns = phases.iter().map(|phase| phase.end_ns).max().unwrap_or(0);
+        let next = job.phases.get(index + 1).map(Phase::start_ns);
+        let alone = Window { start_ns, end_ns: next.filter(|&next| next > 0).unwrap_or(u64::MAX) };
+        let phase = phase(job, stores, index, alone, &facts);
+        if job.phases[index].plan.kind == PhaseKind::Profiling && phase.end_ns > 0 {
+            let window = Window { start_ns: phase.start_ns, end_ns: phase.end_ns };
+            unseen.extend(facts.logs.iter().filter_map(|log| log.unseen(Span { window, alone })));
+        }
+        phases.push(phase);
+    }
     let was_cancelled = job.control.is_stopped();
     let mut notes = facts.notes;
+    notes.extend(unseen);
     let measured = || {
         let rows = stores.iter().flat_map(|store| &store.rows);
         rows.filter(|row| job.phases[usize::from(row.phase)].plan.kind == PhaseKind::Profiling)
     };
     notes.extend(count_note(measured(), facts.tally));
     notes.extend(resent_note(measured()));
+    let unstreamed = |phase: &&PhaseReport| {
+        phase.outcomes.ok > 0 && phase.kind == "profiling" && !phase.metrics.contains_key("time_to_first_token")
+    };
+    if facts.options.streaming && phases.iter().any(|phase| unstreamed(&phase)) {
+        notes.push(
+            "streams were asked for and answers came whole, so there is no time to first token; see the server's \
+             Content-Type"
+                .to_owned(),
+        );
+    }
     let let_go: u64 = stores.iter().map(|store| store.texts_let_go).sum();
     if let_go > 0 {
         notes.push(format!(
@@ -97,7 +124,7 @@ pub(crate) fn report(job: &Job, stores: &[Store], facts: Facts<'_>) -> Report {
     report
 }
 
-fn phase(job: &Job, stores: &[Store], index: usize, facts: &Facts<'_>) -> PhaseReport {
+fn phase(job: &Job, stores: &[Store], index: usize, alone: Window, facts: &Facts<'_>) -> PhaseReport {
     let plan = &job.phases[index].plan;
     let mut summary = Summary::new(facts.options.clone());
     let mut words = Vec::new();
@@ -108,7 +135,7 @@ fn phase(job: &Job, stores: &[Store], index: usize, facts: &Facts<'_>) -> PhaseR
         }
     }
     let found = summary.finish();
-    let telemetry = telemetry(facts.logs, found.window);
+    let telemetry = telemetry(facts.logs, found.window.map(|window| Span { window, alone }));
     let sources: Vec<TelemetrySource> = facts.logs.iter().map(|log| log.source.clone()).collect();
     let energy = inferometer_metrics::telemetry::energy(
         &sources,
@@ -135,10 +162,10 @@ fn phase(job: &Job, stores: &[Store], index: usize, facts: &Facts<'_>) -> PhaseR
     }
 }
 
-/// What the telemetry sources say of `window`.
-fn telemetry(logs: &[SourceLog], window: Option<Window>) -> Vec<Series> {
-    let Some(window) = window else { return Vec::new() };
-    let series = |(index, log): (usize, &SourceLog)| summarize(index, &log.source, &log.as_asked(), window);
+/// What the telemetry sources say of the window of `span`.
+fn telemetry(logs: &[SourceLog], span: Option<Span>) -> Vec<Series> {
+    let Some(span) = span else { return Vec::new() };
+    let series = |(index, log): (usize, &SourceLog)| summarize(index, &log.source, log.readings(), span);
     logs.iter().enumerate().flat_map(series).collect()
 }
 

@@ -112,9 +112,9 @@ pub(crate) fn run(assignment: Assignment) -> io::Result<Found> {
     for (index, strategy) in strategies.into_iter().enumerate() {
         let phase = &job.phases[index];
         if gate.barrier.wait().is_leader() {
-            if index > 0 {
-                // Counters are to be told apart by phase.
-                telemetry.ring();
+            if index > 0 && !job.control.is_stopped() {
+                // Counters are to be told apart by phase, and nothing is measured yet.
+                telemetry.read_between();
             }
             job.control.counters.begin_phase(index as u32 + 1);
             phase.begin(job.clock.now(), index.checked_sub(1).map(|before| &job.phases[before]));

@@ -177,7 +177,7 @@ mod tests {
             ("http://bob:hunter2@h:1/m", "http://<redacted>@h:1/m"),
             ("p.url=http://bob:a/b,c@d@h?token=x", "p.url=http://<redacted>@h?token=<redacted>"),
             ("http://h:1,http://me@i:2", "http://h:1,http://<redacted>@i:2"),
-            (r#"{"url": "http://h", "mail": "me@h"}"#, r#"{"url": "http://h", "mail": "me@h"}"#),
+            (r#"{"url": "http://h", "mail": "me@h"}"#, r#"{"mail":"me@h","url":"http://h"}"#),
             ("token=//x", "token=<redacted>"),
             (r#"p.headers={"X-Team": "blue", "Y": "z"}"#, "p.headers={<redacted>}"),
         ] {

@@ -4,10 +4,14 @@ use inferometer_abi::{
     documents::{Subject, TelemetrySource},
     types::{Catalogue, Collection, Sample},
 };
+use inferometer_metrics::telemetry::{Readings, Span, seen};
 use inferometer_model::plan::{SourceFlag, SourcePlan};
 
 /// Samples kept of one source (24 bytes each); beyond it every second reading is let go and readings are taken half as often.
 const MOST_SAMPLES: usize = 2_000_000;
+
+/// Share of the measured time that a source may have missed at an edge without a word.
+const UNSEEN: f64 = 0.01;
 
 /// What one source gave.
 #[derive(Clone, Debug, Default)]
@@ -99,17 +103,31 @@ impl SourceLog {
         self.thinned += 1;
     }
 
-    /// The samples, none later than its reading was asked for: what a server counts while it answers must not be taken for
-    /// a count of after its answer.
-    pub(crate) fn as_asked(&self) -> Vec<Sample> {
-        let mut samples = self.samples.clone();
-        let mut rest = samples.as_mut_slice();
-        for collection in &self.collections {
-            let (own, others) = rest.split_at_mut(collection.samples as usize);
-            own.iter_mut().for_each(|sample| sample.at_ns = sample.at_ns.min(collection.began_ns));
-            rest = others;
+    /// What was read.
+    pub(crate) fn readings(&self) -> Readings<'_> {
+        Readings { collections: &self.collections, samples: &self.samples }
+    }
+
+    /// What is to be said where a source that was there was not read for all of the measured time.
+    pub(crate) fn unseen(&self, span: Span) -> Option<String> {
+        let Span { window, .. } = span;
+        let of = window.seconds();
+        let seconds = |at_ns: u64| (at_ns - window.start_ns) as f64 / 1e9;
+        let missing = |from: u64, to: u64| (to - from) as f64 > UNSEEN * window.duration_ns() as f64;
+        let name = &self.source.name;
+        let Some(seen) = seen(&self.collections, span) else {
+            let was_there = !self.collections.is_empty();
+            return was_there.then(|| format!("telemetry of {name}: not read in any of the {of:.1} s measured"));
+        };
+        let from = missing(window.start_ns, seen.start_ns).then(|| format!(" from {:.1} s", seconds(seen.start_ns)));
+        let until = missing(seen.end_ns, window.end_ns).then(|| format!(" until {:.1} s", seconds(seen.end_ns)));
+        if from.is_none() && until.is_none() {
+            return None;
         }
-        samples
+        let (from, until) = (from.unwrap_or_default(), until.unwrap_or_default());
+        let counters =
+            if span.suffices(seen) { "what it counts is of that time alone" } else { "what it counts is left out" };
+        Some(format!("telemetry of {name}: read only{from}{until} of the {of:.1} s measured; {counters}"))
     }
 
     /// Sums up the readings in the source's description.
@@ -127,6 +145,7 @@ impl SourceLog {
 mod tests {
     use super::*;
     use inferometer_abi::types::{Entity, Metric, MetricKind};
+    use inferometer_metrics::Window;
 
     fn catalogue(metrics: &[&str]) -> Catalogue {
         let metric =
@@ -166,12 +185,26 @@ mod tests {
     }
 
     #[test]
-    fn a_reading_says_nothing_of_the_time_after_it_was_asked_for() {
-        let mut log = SourceLog::default();
-        log.describe(&catalogue(&["power"])).unwrap();
-        log.add(10, 20, false, &[sample(0, 15), sample(0, 5)]);
-        log.add(30, 40, false, &[sample(0, 30)]);
-        assert_eq!(log.as_asked().iter().map(|sample| sample.at_ns).collect::<Vec<_>>(), [10, 5, 30]);
+    fn what_was_not_seen_of_the_measured_time_is_said() {
+        let seconds = |start: u64, end: u64| Window { start_ns: start * 1_000_000_000, end_ns: end * 1_000_000_000 };
+        let span = Span::alone(seconds(10, 14));
+        let said = |tenths: &[u64]| {
+            let mut log = SourceLog::default();
+            log.source.name = "page".to_owned();
+            tenths.iter().for_each(|at| log.add(at * 100_000_000, at * 100_000_000, false, &[]));
+            log.unseen(span)
+        };
+        assert_eq!(said(&[]), None, "what was never there is said elsewhere");
+        assert_eq!(said(&[99, 120, 141]), None);
+        assert_eq!(said(&[100, 140]), None);
+        let text = |words: &str| Some(format!("telemetry of page: {words} of the 4.0 s measured"));
+        let part = |words: &str| text(words).map(|text| text + "; what it counts is of that time alone");
+        let left_out = |words: &str| text(words).map(|text| text + "; what it counts is left out");
+        assert_eq!(said(&[99, 114]), left_out("read only until 1.4 s"));
+        assert_eq!(said(&[106, 150]), part("read only from 0.6 s"));
+        assert_eq!(said(&[106, 114]), left_out("read only from 0.6 s until 1.4 s"));
+        assert_eq!(said(&[99]), left_out("read only until 0.0 s"));
+        assert_eq!(said(&[150]), left_out("read only from 4.0 s"));
     }
 
     #[test]

@@ -22,16 +22,22 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Failures in a row after which a collector is given up.
-const MOST_FAILURES: u32 = 3;
+/// Refusals in a row after which a collector is given up.
+const MOST_REFUSALS: u32 = 3;
+/// What fails is tried again at the interval, and after each further failure in a row half as often; but not more often
+/// than at the first of these, nor, unless the interval itself is longer, less often than at the second.
+const RETRY_SOONEST_NS: u64 = 100_000_000;
+const RETRY_LATEST_NS: u64 = 2_000_000_000;
 /// How long sources that were asked for may take to give their first reading.
 const PATIENCE_ASKED: Duration = Duration::from_secs(3);
 /// How long the others may.
-const PATIENCE: Duration = Duration::from_secs(1);
+const PATIENCE: Duration = Duration::from_millis(300);
 /// A first reading older than this is taken anew before the load begins.
 const STALE: Duration = Duration::from_millis(20);
 /// A server counts an answer a moment after its last byte: how long the last reading waits for that.
 const SETTLING: Duration = Duration::from_millis(20);
+/// How long a reading between phases may take; a page that needs 0.3 s, and was being read just then, still comes in time.
+const PATIENCE_BETWEEN: Duration = Duration::from_millis(700);
 /// How long the last reading may take.
 const PATIENCE_LAST: Duration = Duration::from_secs(2);
 
@@ -57,6 +63,8 @@ struct State {
     /// Readings that failed, in a row and in all, with the words of the last.
     failures_in_a_row: u32,
     failures: u64,
+    /// Of those in a row, refusals: the collector cannot, and does not expect that to change.
+    refusals_in_a_row: u32,
     last_failure: String,
     stopping: bool,
     /// It has been waited for once, in vain, and has not come back since: nobody waits for it again.
@@ -94,34 +102,41 @@ impl Telemetry {
     /// Waits until each source has given a reading, or until patience ends; the load begins right after.
     pub(crate) fn wait_until_ready(&self) {
         let began = Instant::now();
+        let patience = |watch: &Watch| if watch.plan.asked { PATIENCE_ASKED } else { PATIENCE };
         for watch in &self.watches {
-            let patience = if watch.plan.asked { PATIENCE_ASKED } else { PATIENCE };
-            watch.wait_for(1, began + patience);
+            watch.wait_for(1, began + patience(watch));
         }
         if began.elapsed() > STALE {
-            self.read(Instant::now() + PATIENCE);
+            self.read(patience);
         }
     }
 
-    /// Asks every collector for a reading now, and does not wait for it.
-    pub(crate) fn ring(&self) {
-        self.watches.iter().for_each(|watch| {
-            watch.ask();
-        });
+    /// Takes a reading between two phases, for as long as nothing is measured: it tells what was counted in which. That a
+    /// source did not give it in time shows in its readings.
+    pub(crate) fn read_between(&self) {
+        self.settle();
+        self.read(|_| PATIENCE_BETWEEN);
+    }
+
+    /// Gives a server the time to count its last answers.
+    fn settle(&self) {
+        if self.watches.iter().any(|watch| watch.tells_of_server()) {
+            std::thread::sleep(SETTLING);
+        }
     }
 
     /// Takes a reading of every source; says which of them came back in time.
-    fn read(&self, until: Instant) -> Vec<bool> {
+    fn read(&self, patience: impl Fn(&Watch) -> Duration) -> Vec<bool> {
+        let now = Instant::now();
         let asked: Vec<u64> = self.watches.iter().map(|watch| watch.ask()).collect();
-        self.watches.iter().zip(asked).map(|(watch, number)| watch.wait_for(number, until)).collect()
+        let waits = self.watches.iter().zip(asked);
+        waits.map(|(watch, number)| watch.wait_for(number, now + patience(watch))).collect()
     }
 
     /// Takes a last reading, and what was given. A collector that does not come back in time is left behind.
     pub(crate) fn finish(&self) -> Collected {
-        if self.watches.iter().any(|watch| watch.tells_of_server()) {
-            std::thread::sleep(SETTLING);
-        }
-        let came_back = self.read(Instant::now() + PATIENCE_LAST);
+        self.settle();
+        let came_back = self.read(|_| PATIENCE_LAST);
         let mut collected = Collected { logs: Vec::new(), notes: Vec::new() };
         for (watch, came_back) in self.watches.iter().zip(came_back) {
             let mut state = watch.lock();
@@ -133,17 +148,23 @@ impl Telemetry {
                 let prefix = if message.contains(name.as_str()) { String::new() } else { format!(" of {name}") };
                 format!("telemetry{prefix}: {message}")
             };
+            let was_there = !state.log.collections.is_empty();
             if !came_back {
-                let still = "does not answer; what it gave before is kept".to_owned();
-                state.log.source.failure.get_or_insert(still);
+                let kept = if was_there { "; what it gave before is kept" } else { ", and never answered" };
+                state.log.source.failure.get_or_insert(format!("does not answer{kept}"));
+            } else if state.failures_in_a_row > 0 {
+                let last = state.last_failure.clone();
+                state.log.source.failure.get_or_insert(last);
             }
+            let (failed, of) = (state.failures, state.ended);
             if let Some(failure) = &state.log.source.failure {
                 // What nobody asked for and was never there is no news.
-                if watch.plan.asked || !state.log.collections.is_empty() {
-                    collected.notes.push(about(failure));
+                if watch.plan.asked || was_there {
+                    let readings = format!(" ({failed} of {of} readings failed)");
+                    let readings = if was_there && failed > 0 { readings } else { String::new() };
+                    collected.notes.push(about(&format!("{failure}{readings}")));
                 }
-            } else if state.failures > 0 {
-                let (failed, of) = (state.failures, state.ended);
+            } else if failed > 0 {
                 let last = &state.last_failure;
                 collected.notes.push(about(&format!("{failed} of {of} readings failed: {last}")));
             }
@@ -182,6 +203,7 @@ impl Watch {
             asked: 0,
             failures_in_a_row: 0,
             failures: 0,
+            refusals_in_a_row: 0,
             last_failure: String::new(),
             stopping: false,
             late: false,
@@ -246,14 +268,26 @@ impl Watch {
         clock: Clock,
         interval_ns: u64,
     ) -> Result<(), String> {
-        let catalogue = contain(|| collector.describe()).map_err(|error| error.to_string())?;
-        let interval_ns = interval_ns.max(catalogue.min_interval_ns);
-        self.lock().log.describe(&catalogue)?;
         let mut samples = RVec::new();
+        // Known once the collector has been described.
+        let mut least_ns = None;
         while let Some(at_edge) = self.begin() {
+            let asked_ns = clock.now();
+            let mut read = Ok(());
+            if least_ns.is_none() {
+                match contain(|| collector.describe()) {
+                    Ok(catalogue) => {
+                        self.lock().log.describe(&catalogue)?;
+                        least_ns = Some(catalogue.min_interval_ns);
+                    }
+                    Err(error) => read = Err(error),
+                }
+            }
             let began_ns = clock.now();
             samples.clear();
-            let mut read = contain(|| collector.collect(began_ns, &mut samples));
+            if read.is_ok() {
+                read = contain(|| collector.collect(began_ns, &mut samples));
+            }
             let ended_ns = clock.now();
             let mut grown = None;
             if read.is_ok() && !self.lock().log.knows(&samples) {
@@ -271,8 +305,10 @@ impl Watch {
                 return Ok(());
             }
             // After it was thinned out, a log grows at the pace it has kept.
+            let interval_ns = interval_ns.max(least_ns.unwrap_or(0));
             let pace = interval_ns.saturating_mul(1 << state.log.thinned.min(32));
-            self.rest(state, clock.instant(began_ns.saturating_add(pace)));
+            let pace = retry_after(pace, state.failures_in_a_row);
+            self.rest(state, clock.instant(asked_ns.saturating_add(pace)));
         }
         Ok(())
     }
@@ -299,6 +335,7 @@ impl Watch {
         match read {
             Ok(()) => {
                 state.failures_in_a_row = 0;
+                state.refusals_in_a_row = 0;
                 if !state.stopping {
                     state.log.add(began_ns, ended_ns, at_edge, samples);
                 }
@@ -307,7 +344,13 @@ impl Watch {
                 state.failures += 1;
                 state.failures_in_a_row += 1;
                 state.last_failure = error.to_string();
-                if error.kind == ErrorKind::PANICKED || state.failures_in_a_row == MOST_FAILURES {
+                // A server may be busy, gone for a while, or show something else for once. What a collector cannot do it
+                // will not be able to do later.
+                let is_refusal = matches!(error.kind, ErrorKind::CONFIG | ErrorKind::UNSUPPORTED);
+                state.refusals_in_a_row = if is_refusal { state.refusals_in_a_row + 1 } else { 0 };
+                let never_described = state.log.source.metrics.is_empty() && state.log.source.entities.is_empty();
+                let most = if never_described { 1 } else { MOST_REFUSALS };
+                if error.kind == ErrorKind::PANICKED || state.refusals_in_a_row == most {
                     state.give_up(error.to_string());
                 }
             }
@@ -322,6 +365,13 @@ impl Watch {
             state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
+}
+
+/// How long after a reading the next is due, in nanoseconds, if so many failed in a row.
+fn retry_after(pace_ns: u64, failures_in_a_row: u32) -> u64 {
+    let Some(further) = failures_in_a_row.checked_sub(1) else { return pace_ns };
+    let first = pace_ns.max(RETRY_SOONEST_NS);
+    first.saturating_mul(1 << further.min(32)).min(RETRY_LATEST_NS.max(first))
 }
 
 /// Calls a collector; a panic becomes an error. (A library's panics never get here: its own side contains them.)

@@ -9,16 +9,23 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 struct Fed {
     readings: Receiver<Reading>,
     metrics: Vec<&'static str>,
+    /// How often it is not there when it is asked what it has.
+    absent: u32,
 }
 
 enum Reading {
     Values(Vec<f64>),
     Failure,
+    Refusal,
     Panic,
 }
 
 impl TelemetryCollector for Fed {
     fn describe(&mut self) -> Result<Catalogue> {
+        if self.absent > 0 {
+            self.absent -= 1;
+            return Err(Error::new(ErrorKind::IO, "no such page"));
+        }
         let metric =
             |name: &&str| Metric { name: (*name).into(), unit: "W".into(), help: "".into(), kind: MetricKind::GAUGE };
         Ok(Catalogue {
@@ -44,6 +51,7 @@ impl TelemetryCollector for Fed {
                 Ok(())
             }
             Ok(Reading::Panic) => panic!("out of ink"),
+            Ok(Reading::Refusal) => Err(Error::new(ErrorKind::UNSUPPORTED, "no such device")),
             Ok(Reading::Failure) | Err(_) => Err(Error::new(ErrorKind::IO, "the page is gone")),
         }
     }
@@ -67,14 +75,14 @@ fn at_work(collector: impl TelemetryCollector) -> Telemetry {
 
 fn fed() -> (Sender<Reading>, Fed) {
     let (feed, readings) = channel();
-    (feed, Fed { readings, metrics: vec!["power"] })
+    (feed, Fed { readings, metrics: vec!["power"], absent: 0 })
 }
 
 /// Takes the first reading and `more` than that.
 fn read(telemetry: &Telemetry, more: usize) {
-    let until = Instant::now() + Duration::from_secs(20);
-    assert!(telemetry.watches[0].wait_for(1, until));
-    (0..more).for_each(|_| assert_eq!(telemetry.read(until), [true]));
+    let patience = Duration::from_secs(20);
+    assert!(telemetry.watches[0].wait_for(1, Instant::now() + patience));
+    (0..more).for_each(|_| assert_eq!(telemetry.read(|_| patience), [true]));
 }
 
 fn values(collected: &Collected) -> Vec<(u32, f64)> {
@@ -105,30 +113,84 @@ fn a_collector_that_never_comes_back_is_left_behind_with_what_it_gave() {
     read(&telemetry, 0);
     let collected = telemetry.finish();
     assert_eq!(values(&collected), [(0, 1.0)]);
-    assert!(collected.notes[0].contains("does not answer"), "{:?}", collected.notes);
+    assert_eq!(collected.notes, ["telemetry of fed: does not answer; what it gave before is kept"]);
 }
 
 #[test]
-fn one_failure_is_said_and_three_in_a_row_end_it() {
+fn a_collector_that_never_answered_is_said_to() {
+    let (_feed, collector) = fed();
+    let collected = at_work(collector).finish();
+    assert_eq!(collected.notes, ["telemetry of fed: does not answer, and never answered"]);
+}
+
+#[test]
+fn what_fails_is_tried_again_and_its_failures_are_said() {
     let (feed, collector) = fed();
     let telemetry = at_work(collector);
-    for reading in [Reading::Failure, Reading::Values(vec![1.0]), Reading::Failure, Reading::Failure] {
-        feed.send(reading).unwrap();
-    }
-    feed.send(Reading::Failure).unwrap();
-    read(&telemetry, 3);
-    assert!(!telemetry.watches[0].lock().over);
+    feed.send(Reading::Values(vec![1.0])).unwrap();
+    (0..4).for_each(|_| feed.send(Reading::Failure).unwrap());
+    feed.send(Reading::Values(vec![2.0])).unwrap();
+    feed.send(Reading::Values(vec![3.0])).unwrap();
+    read(&telemetry, 5);
     let collected = telemetry.finish();
-    assert_eq!(values(&collected), [(0, 1.0)]);
-    assert_eq!(collected.notes, ["telemetry of fed: the page is gone"]);
+    assert_eq!(values(&collected), [(0, 1.0), (0, 2.0), (0, 3.0)]);
+    assert_eq!(collected.logs[0].source.failure, None);
+    assert_eq!(collected.notes, ["telemetry of fed: 4 of 7 readings failed: the page is gone"]);
 
     let (feed, collector) = fed();
     let telemetry = at_work(collector);
-    feed.send(Reading::Failure).unwrap();
     feed.send(Reading::Values(vec![1.0])).unwrap();
-    read(&telemetry, 0);
+    feed.send(Reading::Failure).unwrap();
+    drop(feed);
+    read(&telemetry, 3);
     let collected = telemetry.finish();
-    assert_eq!(collected.notes, ["telemetry of fed: 1 of 2 readings failed: the page is gone"]);
+    assert_eq!(values(&collected), [(0, 1.0)]);
+    assert_eq!(collected.logs[0].source.failure.as_deref(), Some("the page is gone"));
+    assert_eq!(collected.notes, ["telemetry of fed: the page is gone (4 of 5 readings failed)"]);
+}
+
+#[test]
+fn what_a_collector_cannot_do_is_not_asked_of_it_for_ever() {
+    let (feed, collector) = fed();
+    let telemetry = at_work(collector);
+    feed.send(Reading::Values(vec![1.0])).unwrap();
+    (0..3).for_each(|_| feed.send(Reading::Refusal).unwrap());
+    read(&telemetry, 2);
+    assert!(!telemetry.watches[0].lock().over);
+    let collected = telemetry.finish();
+    assert!(telemetry.watches[0].lock().over);
+    assert_eq!(collected.notes, ["telemetry of fed: no such device (3 of 4 readings failed)"]);
+}
+
+#[test]
+fn what_fails_is_tried_less_and_less_often_down_to_a_bound() {
+    const MS: u64 = 1_000_000;
+    assert_eq!([0, 1, 2, 3, 4, 99].map(|n| retry_after(333 * MS, n) / MS), [333, 333, 666, 1332, 2000, 2000]);
+    assert_eq!([0, 1, 2].map(|n| retry_after(5000 * MS, n) / MS), [5000; 3]);
+    assert_eq!([0, 1, 2].map(|n| retry_after(0, n) / MS), [0, 100, 200]);
+}
+
+#[test]
+fn between_phases_a_reading_is_taken_and_not_only_asked_for() {
+    let (feed, collector) = fed();
+    let telemetry = at_work(collector);
+    (1..=3).for_each(|value| feed.send(Reading::Values(vec![f64::from(value)])).unwrap());
+    read(&telemetry, 0);
+    telemetry.read_between();
+    assert_eq!(telemetry.watches[0].lock().log.collections.len(), 2);
+    assert_eq!(values(&telemetry.finish()), [(0, 1.0), (0, 2.0), (0, 3.0)]);
+}
+
+#[test]
+fn a_source_that_is_not_there_yet_is_used_from_when_it_is() {
+    let (feed, mut collector) = fed();
+    collector.absent = 2;
+    let telemetry = at_work(collector);
+    (1..=3).for_each(|value| feed.send(Reading::Values(vec![f64::from(value)])).unwrap());
+    read(&telemetry, 3);
+    let collected = telemetry.finish();
+    assert_eq!(values(&collected), [(0, 1.0), (0, 2.0), (0, 3.0)]);
+    assert_eq!(collected.notes, ["telemetry of fed: 2 of 5 readings failed: no such page"]);
 }
 
 #[test]
@@ -140,7 +202,7 @@ fn a_panic_ends_the_collector_and_nothing_else() {
     read(&telemetry, 0);
     let collected = telemetry.finish();
     assert_eq!(values(&collected), [(0, 1.0)]);
-    assert_eq!(collected.notes, ["telemetry of fed: it panicked"]);
+    assert_eq!(collected.notes, ["telemetry of fed: it panicked (1 of 2 readings failed)"]);
 }
 
 /// A source that is not there.

@@ -31,9 +31,10 @@ pub fn energy(
     for series in series {
         if let Some((platform, identity, reading)) = reading(sources, series, window) {
             let device = platforms.entry(platform).or_default().entry(identity).or_default();
+            let seen_ns = seen(&sources[series.source], window);
             match reading {
-                Reading::Power(power) => device.power = device.power.or(power),
-                Reading::Energy(energy) => device.energy = device.energy.or(Some(energy)),
+                Reading::Power(power) => better(&mut device.power, seen_ns, power),
+                Reading::Energy(energy) => better(&mut device.energy, seen_ns, Some(energy)),
             }
         }
     }
@@ -52,9 +53,42 @@ enum Identity<'s> {
 #[derive(Default)]
 struct Device {
     /// Mean power in watts.
-    power: Option<f64>,
+    power: Option<Figure>,
     /// Energy by its counter, in joules.
-    energy: Option<f64>,
+    energy: Option<Figure>,
+}
+
+impl Device {
+    fn watts(&self) -> Option<f64> {
+        self.power.map(|power| power.value)
+    }
+
+    fn joules(&self, window: Window) -> Option<f64> {
+        self.energy.map(|energy| energy.value).or(self.watts().map(|power| power * window.seconds()))
+    }
+}
+
+/// What one source says of a device.
+#[derive(Clone, Copy)]
+struct Figure {
+    /// How much of the window the source was read for, in nanoseconds.
+    seen_ns: u64,
+    value: f64,
+}
+
+/// Takes `value` for `known` if its source was read for longer; of those read for equally long the first stays.
+fn better(known: &mut Option<Figure>, seen_ns: u64, value: Option<f64>) {
+    if let Some(value) = value
+        && known.is_none_or(|known| known.seen_ns < seen_ns)
+    {
+        *known = Some(Figure { seen_ns, value });
+    }
+}
+
+/// How much of `window` lies between the first and the last reading of `source`, in nanoseconds.
+fn seen(source: &TelemetrySource, window: Window) -> u64 {
+    let between = |(first, last): (u64, u64)| last.min(window.end_ns).saturating_sub(first.max(window.start_ns));
+    source.first_ns.zip(source.last_ns).map_or(0, between)
 }
 
 enum Reading {
@@ -102,9 +136,8 @@ fn metrics(
     concurrency: Option<u64>,
 ) -> Vec<MetricResult> {
     let seconds = window.seconds();
-    let power: Option<f64> = devices.values().map(|device| device.power).sum();
-    let spent = |device: &Device| device.energy.or(device.power.map(|power| power * seconds));
-    let energy: Option<f64> = devices.values().map(spent).sum();
+    let power: Option<f64> = devices.values().map(Device::watts).sum();
+    let energy: Option<f64> = devices.values().map(|device| device.joules(window)).sum();
     let average = energy.map(|energy| energy / seconds);
 
     let by = |amount: Option<f64>, divisor: Option<f64>| {
@@ -157,10 +190,7 @@ fn metrics(
 
 #[cfg(test)]
 mod tests {
-    use super::{
-        super::{summarize, testing::*},
-        *,
-    };
+    use super::{super::testing::*, *};
     use crate::testing::MS;
     use inferometer_abi::types::Sample;
 
@@ -187,7 +217,7 @@ mod tests {
 
     fn of(sources: &[TelemetrySource], samples: &[Vec<Sample>], figures: &[(&str, f64)]) -> BTreeMap<String, f64> {
         let series = sources.iter().zip(samples).enumerate();
-        let series: Vec<_> = series.flat_map(|(index, (s, samples))| summarize(index, s, samples, WINDOW)).collect();
+        let series: Vec<_> = series.flat_map(|(index, (s, samples))| summed(index, s, samples, WINDOW)).collect();
         let found = energy(sources, &series, &phase(WINDOW, figures), None);
         found.into_iter().map(|metric| (metric.info.tag, (metric.stats.avg.unwrap() * 1e9).round() / 1e9)).collect()
     }
@@ -285,6 +315,18 @@ mod tests {
         let found = of(&[first, second], &[both.clone(), both], &[]);
         assert_eq!(found.get("nvidia_total_gpu_power"), Some(&200.0));
         assert_eq!(found.get("nvidia_total_gpu_energy"), Some(&480.0));
+    }
+
+    #[test]
+    fn of_a_device_that_is_read_twice_the_source_that_was_read_for_longer_counts() {
+        let metrics = [("nvidia_power_usage", "W", "gauge")];
+        let card: &[(&str, &str)] = &[("platform", "nvidia"), ("gpu_uuid", "GPU-1")];
+        let whole = read(&metrics, &[card]);
+        let most = TelemetrySource { last_ns: Some(2700 * MS), ..whole.clone() };
+        let (of_most, of_all) = (samples(0, 0, &[(1500, 90.0)]), samples(0, 0, &[(1500, 90.0), (2900, 110.0)]));
+        let power = |sources: &[_], samples: &[_]| of(sources, samples, &[]).get("nvidia_total_gpu_power").copied();
+        assert_eq!(power(&[most.clone(), whole.clone()], &[of_most.clone(), of_all.clone()]), Some(100.0));
+        assert_eq!(power(&[whole, most], &[of_all, of_most]), Some(100.0));
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! [`summarize`]: from the readings of a source to what each of its metrics did.
 
 use super::{
-    counter::{Counter, Point},
+    Span,
+    counter::{Counter, Growth, Point},
     histogram::Parts,
     increase, numbers,
     unit::joules,
@@ -9,69 +10,99 @@ use super::{
 use crate::{Window, stats};
 use inferometer_abi::{
     documents::{Series, Stats, Subject, TelemetrySource},
-    types::Sample,
+    types::{Collection, Sample},
 };
 use std::collections::{BTreeMap, HashMap};
 
-/// What `samples`, in any order, say of `source` within `window`; `index` is the source's place in the report. In order of
+/// What was read of a source.
+#[derive(Clone, Copy, Debug)]
+pub struct Readings<'r> {
+    /// The calls of its collector, in order.
+    pub collections: &'r [Collection],
+    /// What they gave, one after the other.
+    pub samples: &'r [Sample],
+}
+
+impl<'r> Readings<'r> {
+    /// Each sample with the collection that gave it.
+    fn iter(self) -> impl Iterator<Item = (&'r Collection, &'r Sample)> {
+        let mut rest = self.samples;
+        self.collections.iter().flat_map(move |collection| {
+            let (own, others) = rest.split_at(rest.len().min(collection.samples as usize));
+            rest = others;
+            own.iter().map(move |sample| (collection, sample))
+        })
+    }
+}
+
+/// What `readings` say of `source` within the window of `span`; `index` is the source's place in the report. In order of
 /// metric and entity. What was not read has no series, and samples of nothing in the catalogue are passed over.
 ///
 /// - Levels: statistics of the samples from the window's start to its end, both included, unweighted by time.
-/// - Counters: growth from the sample at the start to the first at or after the end, so there should be samples right
-///   before or after both. Energy is interpolated between samples instead. Both are explained in `counter.rs`.
+/// - Counters: growth from a reading known at the start to the first asked for at or after the end, so there should be
+///   one right before and one right after; none if less than four fifths of the window were seen. Energy is interpolated
+///   between samples instead. Both are explained in `counter.rs`.
 /// - Histograms: growth of each bucket, like that of counters of events.
 ///
 /// Servers show some counters only from their first event on (`http_requests_total` of a path and a status). Where a page
 /// had been read at the window's start and later shows a counter that it did not have, that was zero at the reading before.
-pub fn summarize(index: usize, source: &TelemetrySource, samples: &[Sample], window: Window) -> Vec<Series> {
+pub fn summarize(index: usize, source: &TelemetrySource, readings: Readings<'_>, span: Span) -> Vec<Series> {
+    let window = span.window;
     let roles = roles(source);
-    let mut pages = Pages::of(source);
+    let page = Page::of(source, readings.collections);
     let mut points: HashMap<(u32, u32), Vec<Point>> = HashMap::new();
-    for sample in samples {
+    for (collection, sample) in readings.iter() {
         let Some(role) = roles.get(sample.metric as usize) else { continue };
         let outside = sample.at_ns < window.start_ns || sample.at_ns > window.end_ns;
         if sample.entity as usize >= source.entities.len() || !sample.value.is_finite() {
             continue;
         }
-        pages.read(sample);
         if *role != Role::Level || !outside {
-            let point = Point { at_ns: sample.at_ns, value: sample.value };
+            let point = Point::new(sample.at_ns, sample.value, collection);
             points.entry((sample.metric, sample.entity)).or_default().push(point);
         }
     }
-    pages.finish();
 
     // In order, so that of things that a catalogue names twice it is always the same one that stays.
     let points: BTreeMap<_, _> = points.into_iter().collect();
     let mut found = BTreeMap::new();
-    let mut histograms: BTreeMap<(usize, usize), Parts<'_>> = BTreeMap::new();
+    let mut histograms: BTreeMap<(usize, usize), (Parts<'_>, Window)> = BTreeMap::new();
+    let nothing = || (Parts::default(), window);
     let mut bounds = None;
     for ((metric, entity), points) in points {
         let (metric, entity) = (metric as usize, entity as usize);
         let series = Series { source: index, metric, entity, ..Series::default() };
-        let events = |points| pages.since_birth(Counter::new(points), entity, window).events(window);
+        let events = |points| page.since_birth(Counter::new(points), window).events(span);
         let series = match roles[metric] {
             Role::Level => Some(Series { gauge: Some(level(&points)), ..series }),
-            Role::Events => counted(series, events(points), window),
-            Role::Energy => counted(series, Counter::new(points).energy(window), window),
+            Role::Events => counted(series, events(points)),
+            Role::Energy => {
+                let total = Counter::new(points).energy(window);
+                counted(series, total.map(|total| Growth { total, over: window }))
+            }
             Role::Buckets => {
                 let bounds: &Vec<_> = bounds.get_or_insert_with(|| self::bounds(source));
                 if let (Some(bound), Some(count)) = (&bounds[entity], events(points)) {
-                    let parts = histograms.entry((metric, bound.base)).or_default();
-                    parts.buckets.push((bound.value, bound.text, count));
+                    let (parts, over) = histograms.entry((metric, bound.base)).or_insert_with(nothing);
+                    parts.buckets.push((bound.value, bound.text, count.total));
+                    // That of the last bound stands for all; there is no histogram without it.
+                    if bound.value == f64::INFINITY {
+                        *over = count.over;
+                    }
                 }
                 None
             }
             Role::SumOf(histogram) => {
-                histograms.entry((histogram, entity)).or_default().sum = events(points);
+                let sum = events(points).map(|growth| growth.total);
+                histograms.entry((histogram, entity)).or_insert_with(nothing).0.sum = sum;
                 None
             }
         };
         found.extend(series.map(|series| ((metric, entity), series)));
     }
-    for ((metric, entity), parts) in histograms {
+    for ((metric, entity), (parts, over)) in histograms {
         let series = Series { source: index, metric, entity, ..Series::default() };
-        let histogram = parts.histogram(window).map(|histogram| Series { histogram: Some(histogram), ..series });
+        let histogram = parts.histogram(over).map(|histogram| Series { histogram: Some(histogram), ..series });
         found.extend(histogram.map(|series| ((metric, entity), series)));
     }
     found.into_values().collect()
@@ -125,58 +156,32 @@ fn bounds(source: &TelemetrySource) -> Vec<Option<Bound<'_>>> {
     bounds.collect()
 }
 
-/// When the pages that servers show their counters on were read. Other counters than servers' do not begin at zero.
-struct Pages {
-    /// The page of each entity; empty if that is not to be known.
-    of: Vec<usize>,
-    /// When each page was read.
-    times: Vec<Vec<u64>>,
-}
+/// The page that a server shows its counters on, by the calls that gave something of it; none for other sources, whose
+/// counters do not begin at zero.
+struct Page<'r>(Vec<&'r Collection>);
 
-impl Pages {
-    fn of(source: &TelemetrySource) -> Self {
-        let mut names = HashMap::new();
-        let mut of = Vec::new();
-        if source.subject == Subject::Server {
-            for entity in &source.entities {
-                let next = names.len();
-                of.push(*names.entry(entity.labels.get("source")).or_insert(next));
-            }
-        }
-        Self { of, times: vec![Vec::new(); names.len()] }
+impl<'r> Page<'r> {
+    fn of(source: &TelemetrySource, collections: &'r [Collection]) -> Self {
+        let shown = collections.iter().filter(|collection| collection.samples > 0);
+        Self(shown.filter(|_| source.subject == Subject::Server).collect())
     }
 
-    fn read(&mut self, sample: &Sample) {
-        let Some(&page) = self.of.get(sample.entity as usize) else { return };
-        let times = &mut self.times[page];
-        if times.last() != Some(&sample.at_ns) {
-            times.push(sample.at_ns);
-        }
-    }
-
-    fn finish(&mut self) {
-        for times in &mut self.times {
-            times.sort_unstable();
-            times.dedup();
-        }
-    }
-
-    /// `counter`, beginning with zero if its page had been read before without showing it.
-    fn since_birth(&self, mut counter: Counter, entity: usize, window: Window) -> Counter {
-        let times = self.of.get(entity).map_or(&[][..], |&page| &self.times[page]);
+    /// `counter`, beginning with zero if the page had been read before without showing it.
+    fn since_birth(&self, mut counter: Counter, window: Window) -> Counter {
         // A page that was first reached in the middle of the window shows counters that are old.
-        let known = times.first().is_some_and(|&first| first <= window.start_ns);
-        if let Some(born) = counter.first_ns().filter(|_| known)
-            && let Some(before) = times.partition_point(|&at| at < born).checked_sub(1)
+        let known = self.0.first().is_some_and(|first| first.ended_ns <= window.start_ns);
+        if let Some(born) = counter.first().filter(|_| known)
+            && let Some(before) = self.0.partition_point(|read| read.began_ns < born.asked_ns).checked_sub(1)
         {
-            counter.begin(times[before]);
+            counter.begin(self.0[before]);
         }
         counter
     }
 }
 
-fn counted(series: Series, total: Option<f64>, window: Window) -> Option<Series> {
-    let counter = Some(increase(total?, window)?);
+fn counted(series: Series, growth: Option<Growth>) -> Option<Series> {
+    let growth = growth?;
+    let counter = Some(increase(growth.total, growth.over)?);
     Some(Series { counter, ..series })
 }
 
@@ -228,7 +233,7 @@ mod tests {
     #[test]
     fn levels_are_those_of_the_window_alone() {
         let source = page();
-        let level = |points| summarize(7, &source, &samples(3, 0, points), WINDOW);
+        let level = |points| summed(7, &source, &samples(3, 0, points), WINDOW);
         let found = level(&[(999, 0.0), (1000, 3.0), (1500, f64::NAN), (2000, 5.0), (3000, 10.0), (3001, 0.0)]);
         assert_eq!((found.len(), found[0].source, found[0].metric, found[0].entity), (1, 7, 3, 0));
         let stats = found[0].gauge.unwrap();
@@ -243,16 +248,16 @@ mod tests {
 
     #[test]
     fn counters_have_growth_and_a_rate_over_the_window() {
-        let found = summarize(0, &page(), &samples(2, 0, &[(990, 10.0), (2000, 30.0), (3004, 50.0)]), WINDOW);
+        let found = summed(0, &page(), &samples(2, 0, &[(990, 10.0), (2000, 30.0), (3004, 50.0)]), WINDOW);
         assert_eq!(found[0].counter.map(|growth| (growth.total, growth.rate)), Some((40.0, Some(20.0))));
         let instant = Window { end_ns: WINDOW.start_ns, ..WINDOW };
-        let found = summarize(0, &page(), &samples(2, 0, &[(990, 10.0), (3004, 50.0)]), instant);
+        let found = summed(0, &page(), &samples(2, 0, &[(990, 10.0), (3004, 50.0)]), instant);
         assert_eq!(found[0].counter.map(|growth| (growth.total, growth.rate)), Some((40.0, None)));
     }
 
     #[test]
     fn counters_of_energy_are_interpolated_at_the_edges() {
-        let found = summarize(0, &page(), &samples(4, 0, &[(800, 1.0), (1200, 1.4), (2900, 3.1), (3100, 3.3)]), WINDOW);
+        let found = summed(0, &page(), &samples(4, 0, &[(800, 1.0), (1200, 1.4), (2900, 3.1), (3100, 3.3)]), WINDOW);
         assert!((found[0].counter.unwrap().total - 2.0).abs() < 1e-12, "1 MJ a second");
     }
 
@@ -264,7 +269,7 @@ mod tests {
             .flat_map(|&(entity, count)| samples(0, entity, &[(999, 5.0), (3001, 5.0 + count)]))
             .collect();
         all.extend(samples(1, 0, &[(999, 1.0), (3001, 9.0)]));
-        let found = summarize(0, &page(), &all, WINDOW);
+        let found = summed(0, &page(), &all, WINDOW);
         assert_eq!((found.len(), found[0].metric, found[0].entity), (1, 0, 0), "what is nobody's has no series");
         let histogram = found[0].histogram.clone().unwrap();
         assert_eq!((histogram.count.total, histogram.count.rate), (20.0, Some(10.0)));
@@ -275,19 +280,51 @@ mod tests {
 
     #[test]
     fn a_counter_that_appears_with_its_first_event_began_at_zero() {
-        let pages: [&[(&str, &str)]; 3] =
-            [&[("source", "a")], &[("source", "a"), ("status", "2xx")], &[("source", "b"), ("status", "2xx")]];
+        // What a server calls the source of a request says nothing of the page.
+        let labels: [&[(&str, &str)]; 3] = [&[], &[("source", "chat"), ("status", "2xx")], &[("source", "other")]];
         let metrics = [("up", "", "gauge"), ("http_requests", "requests", "counter")];
         let mut all = samples(0, 0, &[(700, 1.0), (1002, 1.0), (1335, 1.0), (1668, 1.0), (3001, 1.0)]);
         all.extend(samples(1, 1, &[(1335, 4.0), (1668, 8.0), (3001, 40.0)]));
-        all.extend(samples(1, 2, &[(1335, 5004.0), (3001, 5040.0)]));
-        let totals = |source: &TelemetrySource| {
-            let found = summarize(0, source, &all, WINDOW).into_iter();
+        all.extend(samples(1, 2, &[(700, 5004.0), (3001, 5040.0)]));
+        let totals = |source: &TelemetrySource, samples: &[Sample]| {
+            let found = summed(0, source, samples, WINDOW).into_iter();
             found.filter_map(|series| Some((series.entity, series.counter?.total))).collect::<Vec<_>>()
         };
-        // Page b was not reached before: its counters may be old.
-        assert_eq!(totals(&server(&metrics, &pages)), [(1, 40.0), (2, 36.0)]);
-        assert_eq!(totals(&source(&metrics, &pages)), [(1, 36.0), (2, 36.0)], "devices count since they were made");
+        assert_eq!(totals(&server(&metrics, &labels), &all), [(1, 40.0), (2, 36.0)]);
+        assert_eq!(
+            totals(&source(&metrics, &labels), &all),
+            [(1, 36.0), (2, 36.0)],
+            "devices count since they were made"
+        );
+        all.retain(|sample| sample.at_ns > 1100 * MS);
+        assert_eq!(totals(&server(&metrics, &labels), &all), [(1, 36.0)], "a page not reached before may be old");
+    }
+
+    #[test]
+    fn rates_are_by_the_time_that_was_seen() {
+        let found = summed(0, &page(), &samples(2, 0, &[(1200, 10.0), (2000, 30.0), (3004, 46.0)]), WINDOW);
+        assert_eq!(found[0].counter.map(|growth| (growth.total, growth.rate)), Some((36.0, Some(20.0))));
+        let counts = [(1200, 10.0), (3004, 46.0)];
+        let found = summed(0, &page(), &samples(0, 3, &counts), WINDOW);
+        let count = found[0].histogram.as_ref().map(|histogram| histogram.count);
+        assert_eq!(count.map(|growth| (growth.total, growth.rate)), Some((36.0, Some(20.0))));
+        assert_eq!(summed(0, &page(), &samples(2, 0, &[(1500, 10.0), (3004, 46.0)]), WINDOW), []);
+    }
+
+    #[test]
+    fn levels_are_those_of_their_own_time_and_not_of_when_they_were_asked_for() {
+        let level = |ms: u64, value| Sample { metric: 3, entity: 0, at_ns: ms * MS, value };
+        let read = |began: u64, ended: u64| Collection {
+            began_ns: began * MS,
+            ended_ns: ended * MS,
+            samples: 1,
+            ..Collection::default()
+        };
+        let collections = [read(900, 1300), read(1300, 1700), read(2900, 3300)];
+        let samples = [level(1290, 4.0), level(1690, 8.0), level(3290, 0.0)];
+        let readings = Readings { collections: &collections, samples: &samples };
+        let found = summarize(0, &page(), readings, Span::alone(WINDOW));
+        assert_eq!(found[0].gauge.and_then(|stats| stats.avg), Some(6.0));
     }
 
     /// Samples near [`page`] and WINDOW, or far from both.
@@ -305,7 +342,7 @@ mod tests {
         fn the_order_of_samples_does_not_matter(
             (samples, shuffled) in any_samples().prop_flat_map(|all| (Just(all.clone()), Just(all).prop_shuffle())),
         ) {
-            prop_assert_eq!(summarize(0, &page(), &samples, WINDOW), summarize(0, &page(), &shuffled, WINDOW));
+            prop_assert_eq!(summed(0, &page(), &samples, WINDOW), summed(0, &page(), &shuffled, WINDOW));
         }
 
         #[test]
@@ -314,7 +351,7 @@ mod tests {
             edges in prop::sample::select(vec![(1000, 3000), (1000, 1000), (3000, 1000), (0, u64::MAX / MS)]),
         ) {
             let window = Window { start_ns: edges.0 * MS, end_ns: edges.1 * MS };
-            for series in summarize(0, &page(), &samples, window) {
+            for series in summed(0, &page(), &samples, window) {
                 let increases = [series.counter, series.histogram.as_ref().map(|histogram| histogram.count)];
                 for increase in increases.into_iter().flatten() {
                     prop_assert!(increase.total.is_finite() && increase.total >= 0.0);
