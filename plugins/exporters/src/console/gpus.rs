@@ -113,12 +113,7 @@ pub(super) fn write(page: &mut Page, report: &Report, phase: &PhaseReport) {
         columns.retain(|(column, _)| *column != name);
         table = lay_out(&rows, &columns, page.width());
     }
-    for (i, line) in table.lines().enumerate() {
-        page.laid_out(if i == 0 { Tone::Bold } else { Tone::Plain }, &line);
-        if i == 0 {
-            page.laid_out(Tone::Faint, &"─".repeat(table_width(&table)));
-        }
-    }
+    page.table(&table);
     if let Some(more) = devices.len().checked_sub(SHOWN).filter(|more| *more > 0) {
         let file = names::json(&report.run.export);
         page.line(Tone::Faint, &format!("and {}: see {file}", numbers::counted(more as u64, "more GPU")));

@@ -82,6 +82,16 @@ impl Page {
         self.text.push('\n');
     }
 
+    /// A table with a rule below its header.
+    pub(super) fn table(&mut self, table: &Table) {
+        for (i, line) in table.lines().enumerate() {
+            self.laid_out(if i == 0 { Tone::Bold } else { Tone::Plain }, &line);
+            if i == 0 {
+                self.laid_out(Tone::Faint, &"─".repeat(table_width(table)));
+            }
+        }
+    }
+
     /// A label and its text, wrapped beside it.
     pub(super) fn entry(&mut self, label: &str, tone: Tone, text: &str) {
         self.labelled(label, tone, text, ENTRY_LINES);

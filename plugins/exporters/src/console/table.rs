@@ -1,6 +1,6 @@
 //! The table of distributions: latencies first, then speed, then lengths.
 
-use super::page::{Page, Tone, table_width};
+use super::page::{Page, table_width};
 use crate::{
     numbers,
     stats::{finite, is_distribution},
@@ -61,12 +61,7 @@ pub(super) fn write(page: &mut Page, phase: &PhaseReport) {
         columns.retain(|(column, _)| *column != name);
         table = lay_out(&rows, &columns, page.width());
     }
-    for (i, line) in table.lines().enumerate() {
-        page.laid_out(if i == 0 { Tone::Bold } else { Tone::Plain }, &line);
-        if i == 0 {
-            page.laid_out(Tone::Faint, &"─".repeat(table_width(&table)));
-        }
-    }
+    page.table(&table);
     page.blank();
 }
 
