@@ -59,7 +59,11 @@ pub(crate) enum PluginsCommand {
     Check(CheckArgs),
     /// Make a crate to begin a plugin with
     New(NewArgs),
-    /// Check a library and put it where every run finds it
+    /// Check a library and put it where every run finds it, in place of older builds
+    #[command(
+        after_help = "Replaced are the installed libraries of the same package that bring no component which this one does \
+        not bring too, and an earlier build under the same file name. Others stay."
+    )]
     Install(InstallArgs),
     /// Write down the libraries of a run, for --locked to hold it to them
     Lock(LockArgs),
@@ -97,7 +101,7 @@ pub(crate) struct ShowArgs {
 
 #[derive(ClapArgs)]
 pub(crate) struct CheckArgs {
-    /// The library
+    /// The library, or a crate to build one from with `cargo build --release`
     pub(crate) file: PathBuf,
     /// Print JSON
     #[arg(long)]

@@ -9,6 +9,7 @@ mod demo;
 mod dry_run;
 mod mock;
 mod plugins;
+mod process;
 mod profile;
 mod progress;
 mod registry;

@@ -4,6 +4,7 @@ use crate::{
     Ended, Failure,
     args::ProfileArgs,
     command_line, dry_run,
+    process::State,
     progress::Progress,
     registry::registry,
     terminal::{say, stdout_terminal},
@@ -33,7 +34,11 @@ pub(crate) fn measure(plan: Plan, registry: &Registry, ui: Option<Ui>) -> Ended 
     listen_for_interrupts(&control);
     let urls: Vec<String> = plan.server.urls.iter().map(shown_url).collect();
     let invocation = Invocation { command: command_line::redacted(std::env::args()), terminal: stdout_terminal() };
+    let before = State::now();
     let prepared = Prepared::new(plan, registry, invocation, control.clone())?;
+    for change in before.since() {
+        eprintln!("warning: a plugin {change}; `inferometer plugins check` tells which one");
+    }
     let folder = prepared.folder()?;
     let progress = Progress::start(ui, &control, prepared.phases());
     let ran = prepared.run(&folder);

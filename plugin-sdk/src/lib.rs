@@ -75,7 +75,7 @@ pub use serde;
 #[doc(hidden)]
 pub mod __private {
     pub use crate::options::{make, options_schema};
-    pub use crate::register::{is_json_integer, is_json_string};
+    pub use crate::register::{is_component_name, is_json_integer, is_json_string};
     pub use inferometer_abi::{
         __export_header, __interface_version, __manifest_line, inventory,
         registration::{Factory, Registration},

@@ -56,6 +56,21 @@ pub const fn is_json_integer(source: &str) -> bool {
     at > 0 && (digits[0] != b'0' || source.len() == 1)
 }
 
+/// Whether a literal, as it stands in the source, is a name that hosts take: at most 64 of the letters a to z in either
+/// case, digits, `-`, `_` and `.`.
+#[doc(hidden)]
+pub const fn is_component_name(source: &str) -> bool {
+    let [b'"', text @ .., b'"'] = source.as_bytes() else { return false };
+    let mut at = 0;
+    while at < text.len() {
+        if !text[at].is_ascii_alphanumeric() && !matches!(text[at], b'-' | b'_' | b'.') {
+            return false;
+        }
+        at += 1;
+    }
+    at > 0 && at <= 64
+}
+
 /// A component's line of the manifest. Literals go into it as they stand in the source, because a macro cannot rewrite
 /// them.
 #[doc(hidden)]
@@ -90,8 +105,12 @@ macro_rules! __manifest_text {
 macro_rules! __manifest {
     ($kind:literal, $name:literal, $summary:literal, $priority:expr, $panic:literal) => {
         const _: () = {
-            use $crate::__private::{is_json_integer, is_json_string};
-            assert!(is_json_string(stringify!($name)), "the name of a component is a plain string such as \"acme\"");
+            use $crate::__private::{is_component_name, is_json_integer, is_json_string};
+            assert!(
+                is_component_name(stringify!($name)),
+                "the name of a component is a plain string such as \"acme-chat\": at most 64 letters of a to z, digits, \
+                 '-', '_' and '.'"
+            );
             assert!(
                 is_json_string(stringify!($summary)),
                 "the summary of a component is a plain string on one line: no raw string, no line break, and no escapes \
@@ -225,6 +244,17 @@ mod tests {
             "7",
         ] {
             assert!(!is_json_string(source), "{source}");
+        }
+    }
+
+    #[test]
+    fn names_that_no_host_takes_are_told_from_those_that_all_take() {
+        let of = |length: usize| format!("\"{}\"", "a".repeat(length));
+        for source in ["\"acme\"", "\"Acme-chat.v2_x\"", &of(64)] {
+            assert!(is_component_name(source), "{source}");
+        }
+        for source in ["\"\"", "\"a b\"", "\"a:b\"", "\"é\"", "r\"acme\"", "acme", &of(65)] {
+            assert!(!is_component_name(source), "{source}");
         }
     }
 

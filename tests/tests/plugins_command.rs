@@ -12,95 +12,12 @@ use inferometer_tests::run::{Outcome, Program};
 use serde_json::Value;
 use tempfile::TempDir;
 
+#[path = "plugins_command/sources.rs"]
+mod sources;
+
+use sources::{LEAVER, MEDDLER, QUITTER, UNRULY};
+
 const KINDS: [&str; 5] = ["endpoint", "timing", "exporter", "collector", "dataset"];
-
-/// Components that end the process, hang, panic or break a law; which of them, the manifest's name says.
-const UNRULY: &str = r#"
-#![allow(unreachable_code)]
-use inferometer_plugin_sdk::{
-    Component, NoOptions,
-    api::{Timetable, TimingStrategy},
-    schemars::JsonSchema,
-    serde::Deserialize,
-    types::{ANY_SESSION, Load, PhaseSpec, Result, Step},
-};
-
-macro_rules! strategy {
-    ($type:ident, $name:literal, $options:ty, $create:expr, $next:expr) => {
-        struct $type;
-        impl Component for $type {
-            type Options = $options;
-            fn create(_: $options) -> Result<Self> {
-                $create;
-                Ok(Self)
-            }
-        }
-        impl TimingStrategy for $type {
-            fn start(&mut self, _: &PhaseSpec, _: &dyn Timetable) -> Result<()> {
-                Ok(())
-            }
-            fn next(&mut self, _now_ns: u64, _: &Load) -> Result<Step> {
-                $next
-            }
-        }
-        inferometer_plugin_sdk::timing! { name: $name, summary: "Unruly.", component: $type }
-    };
-}
-
-#[derive(Deserialize, JsonSchema)]
-#[serde(crate = "inferometer_plugin_sdk::serde")]
-#[schemars(crate = "inferometer_plugin_sdk::schemars")]
-struct Needs {
-    #[allow(dead_code)]
-    token: String,
-}
-
-strategy!(Aborts, "aborts", NoOptions, { eprintln!("a cry for help"); std::process::abort() }, Ok(Step::END));
-strategy!(Exits, "exits", NoOptions, std::process::exit(0), Ok(Step::END));
-strategy!(Hangs, "hangs", NoOptions, loop { std::thread::park() }, Ok(Step::END));
-strategy!(Panics, "panics", NoOptions, (), panic!("no more"));
-strategy!(Quits, "quits", NoOptions, println!("printed on the way"), Ok(Step::END));
-strategy!(Asks, "asks", Needs, (), Ok(Step::send(0, ANY_SESSION)));
-inferometer_plugin_sdk::export_plugin!();
-"#;
-
-/// A library that ends the process which loads it.
-const LEAVER: &str = r#"
-extern "C" fn leave() {
-    std::process::exit(0)
-}
-
-#[used]
-#[unsafe(link_section = ".init_array")]
-static LEAVE: extern "C" fn() = leave;
-"#;
-
-/// A law-abiding strategy in all but one thing: it ends too soon.
-const QUITTER: &str = r#"
-use inferometer_plugin_sdk::{
-    Component, NoOptions,
-    api::{Timetable, TimingStrategy},
-    types::{Load, PhaseSpec, Result, Step},
-};
-
-struct Quits;
-impl Component for Quits {
-    type Options = NoOptions;
-    fn create(_: NoOptions) -> Result<Self> {
-        Ok(Self)
-    }
-}
-impl TimingStrategy for Quits {
-    fn start(&mut self, _: &PhaseSpec, _: &dyn Timetable) -> Result<()> {
-        Ok(())
-    }
-    fn next(&mut self, _: u64, _: &Load) -> Result<Step> {
-        Ok(Step::END)
-    }
-}
-inferometer_plugin_sdk::timing! { name: "quitter", summary: "Ends too soon.", component: Quits }
-inferometer_plugin_sdk::export_plugin!();
-"#;
 
 /// Crates that `plugins new` made, one per kind; built and tested once for all tests here.
 struct Made {
@@ -125,6 +42,7 @@ impl Made {
         for (name, code) in [
             ("made-unruly", UNRULY.to_owned()),
             ("made-leaver", format!("{QUITTER}{LEAVER}")),
+            ("made-meddler", format!("{QUITTER}{MEDDLER}")),
             ("made-quitter", QUITTER.to_owned()),
         ] {
             new(name, "timing");
@@ -246,6 +164,50 @@ fn a_crate_is_installed_from_its_library_found_without_a_flag_and_replaced_by_it
 }
 
 #[test]
+fn a_library_that_brings_more_than_the_installed_one_of_its_package_is_left_in_place() {
+    let home = tempfile::tempdir().unwrap();
+    let folder = home.path().join("inferometer/plugins");
+    fs::create_dir_all(&folder).unwrap();
+    // The manifest is text in the file: the same package brings a component of another name.
+    let mut bytes = fs::read(MADE.library("timing")).unwrap();
+    let (from, to) = (br#""name":"made-timing","#, br#""name":"made-tempos","#);
+    let at = bytes.windows(from.len()).position(|window| window == from).expect("its manifest names it");
+    bytes[at..at + to.len()].copy_from_slice(to);
+    fs::write(folder.join("libother.so"), &bytes).unwrap();
+
+    let install = || plugins(&["install", text(&MADE.library("timing"))]).env("XDG_DATA_HOME", home.path()).run();
+    let installed = install().expect_code(0).stdout;
+    assert!(!installed.contains("in place of"), "{installed}");
+    assert_eq!(fs::read_dir(&folder).unwrap().count(), 2);
+
+    // In its own file it is an earlier build, and what goes with it is told.
+    fs::rename(folder.join("libother.so"), folder.join(MADE.library("timing").file_name().unwrap())).unwrap();
+    let installed = install().expect_code(0).stdout;
+    assert!(installed.contains("in place of made-timing 0.1.0, which brought timing 'made-tempos'"), "{installed}");
+    assert_eq!(fs::read_dir(&folder).unwrap().count(), 1);
+}
+
+#[test]
+fn nothing_is_installed_where_runs_would_pass_it_over() {
+    let home = tempfile::tempdir().unwrap();
+    let folder = home.path().join("inferometer/plugins");
+    fs::create_dir_all(&folder).unwrap();
+    for open in [folder.as_path(), folder.parent().unwrap()] {
+        let set = |mode| fs::set_permissions(open, Permissions::from_mode(mode)).unwrap();
+        set(0o777);
+        let program = plugins(&["install", text(&MADE.library("timing"))]).env("XDG_DATA_HOME", home.path());
+        let outcome = program.run().expect_code(2);
+        assert!(
+            outcome.stderr.contains("nothing is installed") && outcome.stderr.contains("chmod"),
+            "{}",
+            outcome.stderr
+        );
+        assert_eq!((outcome.stdout.as_str(), fs::read_dir(&folder).unwrap().count()), ("", 0));
+        set(0o755);
+    }
+}
+
+#[test]
 fn an_installed_library_says_what_shadows_it() {
     let program =
         plugins(&["install", text(&MADE.library("timing"))]).env("INFEROMETER_PLUGIN_PATH", MADE.library("timing"));
@@ -254,27 +216,35 @@ fn an_installed_library_says_what_shadows_it() {
 }
 
 #[test]
-fn a_crate_in_a_folder_is_built_and_installed_in_one_go() {
+fn a_crate_in_a_folder_is_built_and_checked_or_installed_in_one_go() {
     // Builds what was built for the other tests in place of a release, which would take minutes.
     let script = "#!/bin/sh\n[ \"$1 $2\" = 'build --release' ] || exit 9\nshift 2\nHOME=$REAL_HOME exec cargo build --offline \"$@\"\n";
     let folder = MADE.folder.path().join("made-timing");
-    let mut program = plugins(&["install", text(&folder)]).file("cargo", script);
-    let script = program.folder().join("cargo");
-    fs::set_permissions(&script, Permissions::from_mode(0o755)).unwrap();
-    for (name, value) in as_this_workspace() {
-        program = program.env(name, value);
-    }
-    let home = std::env::var_os("HOME").unwrap_or_default();
-    let outcome = program.env("CARGO", script).env("REAL_HOME", home).run().expect_code(0);
-    assert!(outcome.stderr.contains("running `cargo build --release`"), "{}", outcome.stderr);
+    let run = |command: &str| {
+        let mut program = plugins(&[command, text(&folder)]).file("cargo", script);
+        let script = program.folder().join("cargo");
+        fs::set_permissions(&script, Permissions::from_mode(0o755)).unwrap();
+        for (name, value) in as_this_workspace() {
+            program = program.env(name, value);
+        }
+        let home = std::env::var_os("HOME").unwrap_or_default();
+        let outcome = program.env("CARGO", script).env("REAL_HOME", home).run().expect_code(0);
+        assert!(outcome.stderr.contains("running `cargo build --release`"), "{}", outcome.stderr);
+        outcome
+    };
+    let checked = run("check");
+    assert!(checked.stdout.contains("timing 'made-timing'") && checked.stdout.contains("\nA good plugin: "));
+    let outcome = run("install");
     assert!(outcome.folder().join("data/inferometer/plugins/libmade_timing.so").is_file(), "{}", outcome.stdout);
 }
 
 #[test]
 fn a_folder_that_is_no_crate_and_a_file_that_is_not_called_like_a_library_are_not_installed() {
     let empty = tempfile::tempdir().unwrap();
-    let outcome = plugins(&["install", text(empty.path())]).run().expect_code(2);
-    assert!(outcome.stderr.contains("is no crate"), "{}", outcome.stderr);
+    for command in ["install", "check"] {
+        let outcome = plugins(&[command, text(empty.path())]).run().expect_code(2);
+        assert!(outcome.stderr.contains("is no crate; give a library or a crate"), "{}", outcome.stderr);
+    }
     let renamed = empty.path().join("made-timing");
     fs::copy(MADE.library("timing"), &renamed).unwrap();
     let outcome = plugins(&["install", text(&renamed)]).run().expect_code(2);
@@ -398,6 +368,31 @@ fn a_library_that_ends_the_program_that_opens_it_is_a_finding() {
     let report = json(&plugins(&["check", "--json", text(&library)]).run().expect_code(2));
     let (outcome, detail) = outcome_of(&report["checks"], "opens");
     assert!(outcome == "failed" && detail.contains("exit code 0"), "{detail}");
+    let (_, left) = detail.split_once("left ").expect("it says which process it leaves behind");
+    let id = left.split(' ').next().expect("a number");
+    let status = fs::read_to_string(format!("/proc/{id}/status")).unwrap_or_default();
+    let state = status.lines().find_map(|line| line.strip_prefix("State:")).map(str::trim);
+    assert!(state.is_none_or(|state| state.starts_with(['Z', 'X'])), "process {id} is still there: {state:?}");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_library_that_changes_the_process_as_it_is_opened_is_a_finding_and_moves_no_results() {
+    let library = MADE.library("meddler");
+    let report = json(&plugins(&["check", "--json", text(&library)]).run().expect_code(2));
+    let (outcome, detail) = outcome_of(&report["checks"], "leaves the process that opens it as it was");
+    assert_eq!(outcome, "failed");
+    for words in ["working directory to /", "ignore SIGTERM", "it printed 23 bytes", "hello from the meddler"] {
+        assert!(detail.contains(words), "no '{words}' in {detail}");
+    }
+    assert_eq!((&report["usable"], &report["interface"]), (&true.into(), &report["components"][0]["interface"]));
+
+    let words = ["--model", "m", "--url", "http://127.0.0.1:9", "--plugin", text(&library), "--request-count", "3"];
+    let outcome = Program::profile().args(words).args(["--arrival-pattern", "quitter", "--request-rate", "9"]).run();
+    for words in ["a plugin changed the working directory to /", "a plugin made the process ignore SIGTERM"] {
+        assert!(outcome.stderr.contains(words), "no '{words}' in {}", outcome.stderr);
+    }
+    assert!(outcome.folder().join("artifacts/profile_export_aiperf.json").is_file(), "{}", outcome.stderr);
 }
 
 #[test]
@@ -506,4 +501,45 @@ fn a_library_that_was_changed_added_or_removed_after_the_lock_is_refused_before_
     fs::remove_file(folder.path().join("libmore.so")).unwrap();
     fs::write(&lock, "library = 7").unwrap();
     assert!(not_as_locked(folder.path(), &lock).contains("no lock file"));
+}
+
+#[test]
+fn a_lock_is_written_through_a_link_and_taken_from_no_device_and_from_nothing_that_everyone_may_write() {
+    let (folder, lock) = locked();
+    let link = folder.path().join("link.lock");
+    std::os::unix::fs::symlink(&lock, &link).unwrap();
+    let written = |file: &str| plugins(&["lock", "--plugin", text(folder.path()), "--lock-file", file]).run();
+    fs::write(&lock, "").unwrap();
+    let _ = written(text(&link)).expect_code(0);
+    assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+    assert!(fs::read_to_string(&lock).unwrap().contains("libmade_timing.so"));
+    for (file, words) in [("/dev/null", "no regular file"), ("/no/such/folder/a.lock", "No such file or directory")] {
+        let outcome = written(file).expect_code(2);
+        assert!(outcome.stderr.contains(words) && !outcome.stderr.contains(".inferometer-lock-"), "{}", outcome.stderr);
+    }
+
+    let listed = |lock: &str| plugins(&["list", "--plugin", text(folder.path()), "--lock-file", lock]);
+    let _ = listed(text(&lock)).run().expect_code(0);
+    let outcome = listed("/dev/zero").run().expect_code(2);
+    assert!(outcome.stderr.contains("neither a regular file"), "{}", outcome.stderr);
+    fs::set_permissions(&lock, Permissions::from_mode(0o666)).unwrap();
+    let outcome = listed(text(&lock)).run().expect_code(2);
+    assert!(outcome.stderr.contains("everyone may write") && outcome.stderr.contains("chmod"), "{}", outcome.stderr);
+    let _ = listed(text(&lock)).arg("--allow-unsafe-permissions").run().expect_code(0);
+}
+
+#[test]
+fn a_preference_for_a_name_that_nobody_has_is_refused_with_the_nearest() {
+    let program = plugins(&["list", "--config", "run.toml"]).file("run.toml", "[plugins.prefer]\nchatt = \"acme\"\n");
+    let outcome = program.run().expect_code(2);
+    assert!(outcome.stderr.contains("did you mean 'chat'?"), "{}", outcome.stderr);
+}
+
+#[test]
+fn what_was_passed_over_has_a_code_for_machines() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("words.so"), "Dear reader,").unwrap();
+    let listed = json(&plugins(&["list", "--json", "--plugin", text(folder.path())]).run().expect_code(0));
+    assert_eq!(listed["skipped"][0]["code"], "no_object");
+    assert!(listed["interface"].is_string());
 }

@@ -1,13 +1,13 @@
 //! `plugins install`: puts a checked library where every run finds it.
 
 use super::{
+    build::{is_library, library_of},
     check::{Report, Terms},
     printable,
 };
 use crate::{Ended, Failure, args::InstallArgs, terminal::say};
-use inferometer_host::{Discovery, Entry, LibraryFile, Origin, Registry};
+use inferometer_host::{Discovery, Entry, LibraryFile, Origin, Refusal, Registry, check_folder};
 use inferometer_model::ExitCode;
-use serde_json::Value;
 use std::{
     collections::BTreeSet,
     ffi::OsStr,
@@ -15,7 +15,6 @@ use std::{
     io::{self, Write as _},
     os::unix::fs::{DirBuilderExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
-    process::{Command, Stdio},
 };
 
 /// Of folders that hold a user's data, as the XDG base directory specification has it; and of what lies in them.
@@ -24,13 +23,14 @@ const READABLE: u32 = 0o755;
 
 /// Runs `plugins install`.
 pub(crate) fn run(args: &InstallArgs) -> Ended {
-    let discovery = Discovery::from_environment(Vec::new(), Vec::new());
+    let mut discovery = Discovery::from_environment(Vec::new(), Vec::new());
+    discovery.allow_unsafe_permissions = args.allow_unsafe_permissions;
     let Some(folder) = discovery.users_folder() else {
         return Err(Failure::usage(
             "there is no home folder to install to; set HOME or XDG_DATA_HOME to an absolute path",
         ));
     };
-    let file = if args.file.is_dir() { build(&args.file)? } else { args.file.clone() };
+    let file = library_of(&args.file)?;
     let report = Report::of(&file, &Terms::new(args.allow_unsafe_permissions, args.timeout))?;
     let is_forced = args.force && report.is_safe();
     if !report.is_good() {
@@ -48,6 +48,8 @@ pub(crate) fn run(args: &InstallArgs) -> Ended {
     let internal =
         |path: &Path, error: io::Error| Failure::new(ExitCode::Internal, format!("{}: {error}", path.display()));
     make_folder(&folder).map_err(|error| internal(&folder, error))?;
+    check_folder(&folder, args.allow_unsafe_permissions)
+        .map_err(|reason| Failure::usage(format!("nothing is installed, because runs would pass it over: {reason}")))?;
     let target = folder.join(file_name(library)?);
     let older = older(&folder, library, &target)?;
     copy(library, &target).map_err(|error| internal(&target, error))?;
@@ -61,64 +63,6 @@ pub(crate) fn run(args: &InstallArgs) -> Ended {
     }
     tell(&discovery, &target)?;
     Ok(ExitCode::Ok)
-}
-
-/// Builds the crate in `folder` and says where its library is.
-fn build(folder: &Path) -> Result<PathBuf, Failure> {
-    let manifest = folder.join("Cargo.toml");
-    if !manifest.is_file() {
-        return Err(Failure::usage(format!(
-            "{}: this folder is no crate; give a library or a crate",
-            folder.display()
-        )));
-    }
-    let manifest =
-        fs::canonicalize(&manifest).map_err(|error| Failure::usage(format!("{}: {error}", manifest.display())))?;
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    eprintln!("running `cargo build --release` in {}", folder.display());
-    let output = Command::new(&cargo)
-        .args(["build", "--release", "--message-format=json-render-diagnostics"])
-        .current_dir(folder)
-        .stdin(Stdio::null())
-        .stderr(Stdio::inherit())
-        .output()
-        .map_err(|error| {
-            Failure::usage(format!("{}: {error}; install Rust, or build it and give the library", cargo.display()))
-        })?;
-    if !output.status.success() {
-        return Err(Failure::usage(format!("{}: it does not build; nothing is installed", folder.display())));
-    }
-    let mut libraries = libraries(&String::from_utf8_lossy(&output.stdout), &manifest);
-    match (libraries.pop(), libraries.is_empty()) {
-        (Some(one), true) => Ok(one),
-        (None, _) => Err(Failure::usage(format!(
-            "{}: it makes no library to load; add crate-type = [\"cdylib\"] to [lib] in its Cargo.toml",
-            folder.display()
-        ))),
-        (Some(_), false) => {
-            Err(Failure::usage(format!("{}: it makes several libraries; give the one you mean", folder.display())))
-        }
-    }
-}
-
-/// The shared libraries of one crate among what cargo says that it made.
-fn libraries(messages: &str, manifest: &Path) -> Vec<PathBuf> {
-    let is_ours = |message: &Value| {
-        let made = &message["target"]["crate_types"];
-        message["reason"] == "compiler-artifact"
-            && message["manifest_path"].as_str().is_some_and(|path| Path::new(path) == manifest)
-            && made.as_array().is_some_and(|types| types.iter().any(|one| one == "cdylib"))
-    };
-    let messages = messages.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()).filter(is_ours);
-    messages
-        .flat_map(|message| message["filenames"].as_array().cloned().unwrap_or_default())
-        .filter_map(|file| file.as_str().map(PathBuf::from))
-        .filter(|file| is_library(file))
-        .collect()
-}
-
-fn is_library(file: &Path) -> bool {
-    file.extension().is_some_and(|ending| ending == "so" || ending == "dylib")
 }
 
 /// The name that the library keeps; runs find only what is called like a library.
@@ -137,41 +81,63 @@ fn make_folder(folder: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(READABLE).create(folder)
 }
 
-fn packages(library: &LibraryFile) -> BTreeSet<String> {
-    library.components().into_iter().map(|entry| entry.package).collect()
+/// Whether all that `older` brings is brought by `newer` as well, and by the same package.
+fn is_covered(older: &[Entry], newer: &[Entry]) -> bool {
+    let brings = |one: &Entry| {
+        newer.iter().any(|other| other.kind == one.kind && other.package == one.package && other.answers_to(&one.name))
+    };
+    older.iter().all(brings)
 }
 
-/// The installed libraries that `library` takes the place of, each with what it is: those of the same package.
+/// Whether both come from the same packages.
+fn is_kin(older: &[Entry], newer: &[Entry]) -> bool {
+    let packages = |entries: &[Entry]| entries.iter().map(|entry| entry.package.clone()).collect::<BTreeSet<_>>();
+    packages(older) == packages(newer)
+}
+
+/// The installed libraries that `library` takes the place of, each with what it is: those of the same package that bring
+/// nothing which `library` does not, and an earlier build in the same file.
 fn older(folder: &Path, library: &LibraryFile, target: &Path) -> Result<Vec<(PathBuf, String)>, Failure> {
-    let ours = packages(library);
+    let ours = library.components();
     let mut older = Vec::new();
     let files = fs::read_dir(folder).map_err(|error| Failure::usage(format!("{}: {error}", folder.display())))?;
     let mut paths: Vec<_> =
         files.filter_map(Result::ok).map(|file| file.path()).filter(|path| is_library(path)).collect();
     paths.sort();
     for path in paths {
-        let installed = LibraryFile::examine(&path, true);
-        match installed {
-            Ok(installed) if packages(&installed).is_subset(&ours) => {
-                let words: BTreeSet<_> =
-                    installed.components().iter().map(|entry| format!("{} {}", entry.package, entry.version)).collect();
-                let mut words = words.into_iter().collect::<Vec<_>>().join(", ");
-                if installed.sha256 == library.sha256 {
-                    words.push_str(" (the same file)");
-                }
-                older.push((path, words));
+        let is_target = path == target;
+        if let Ok(installed) = LibraryFile::examine(&path, true) {
+            let theirs = installed.components();
+            if is_covered(&theirs, &ours) || is_target && is_kin(&theirs, &ours) {
+                let is_same = installed.sha256 == library.sha256;
+                older.push((path, words(&theirs, &ours, is_same)));
+                continue;
             }
-            // A library that never worked, or one of another author's: not ours to remove.
-            _ if path == target => {
-                return Err(Failure::usage(format!(
-                    "{} is there already and comes from elsewhere; remove it, or rename the library to be installed",
-                    path.display()
-                )));
-            }
-            _ => {}
+        }
+        // A library that never worked, or one of another author's: not ours to remove.
+        if is_target {
+            return Err(Failure::usage(format!(
+                "{} is there already and comes from elsewhere; remove it, or rename the library to be installed",
+                path.display()
+            )));
         }
     }
     Ok(older)
+}
+
+/// What is replaced, and which of its components nothing stands in for.
+fn words(theirs: &[Entry], ours: &[Entry], is_same: bool) -> String {
+    let packages: BTreeSet<_> = theirs.iter().map(|entry| format!("{} {}", entry.package, entry.version)).collect();
+    let mut words = packages.into_iter().collect::<Vec<_>>().join(", ");
+    if is_same {
+        words.push_str(" (the same file)");
+    }
+    let gone = theirs.iter().filter(|one| !is_covered(std::slice::from_ref(*one), ours));
+    let gone: Vec<_> = gone.map(|entry| format!("{} '{}'", entry.kind, entry.name)).collect();
+    if !gone.is_empty() {
+        words.push_str(&format!(", which brought {} as well", gone.join(" and ")));
+    }
+    words
 }
 
 /// Puts the library that was checked at `target` in one step.
@@ -213,32 +179,31 @@ fn tell(discovery: &Discovery, target: &Path) -> Result<(), Failure> {
             Err(error) => format!("    warning: {error}"),
         }));
     }
+    let mut is_used = registry.entries().any(|entry| entry.origin == origin);
+    let mut reasons = Vec::new();
     for skipped in registry.skipped().iter().filter(|skipped| skipped.path == target) {
-        say(printable(format!("  note: {}", skipped.reason)));
+        match skipped.reason {
+            // The same package in an earlier place: it is of use as soon as that is gone.
+            Refusal::Hidden { .. } => {
+                is_used = true;
+                say(printable(format!("  note: {}", skipped.reason)));
+            }
+            ref reason => reasons.push(reason.to_string()),
+        }
     }
-    Ok(())
+    if is_used {
+        return Ok(());
+    }
+    Err(Failure::usage(format!(
+        "{} is there, but runs do not use it: {}",
+        target.display(),
+        if reasons.is_empty() { "its place is not searched".to_owned() } else { reasons.join("; ") }
+    )))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
-
-    #[test]
-    fn the_library_of_a_crate_is_found_in_what_cargo_says_and_no_other() {
-        let artifact = |manifest: &str, types: &[&str], files: &[&str]| {
-            json!({"reason": "compiler-artifact", "manifest_path": manifest, "target": {"crate_types": types}, "filenames": files})
-                .to_string()
-        };
-        let messages = [
-            artifact("/a/Cargo.toml", &["cdylib", "rlib"], &["/t/liba.so", "/t/liba.rlib"]),
-            artifact("/b/Cargo.toml", &["cdylib"], &["/t/libb.so"]),
-            artifact("/a/Cargo.toml", &["bin"], &["/t/a.so"]),
-            "not JSON".to_owned(),
-            json!({"reason": "build-finished"}).to_string(),
-        ];
-        assert_eq!(libraries(&messages.join("\n"), Path::new("/a/Cargo.toml")), [Path::new("/t/liba.so")]);
-    }
 
     #[test]
     fn folders_are_made_with_the_modes_that_discovery_trusts() {

@@ -8,7 +8,7 @@ use crate::{
 };
 use comfy_table::{ContentArrangement, Table, presets::NOTHING};
 use inferometer_abi::INTERFACE_VERSION;
-use inferometer_host::{Entry, HostError, Origin, Registry};
+use inferometer_host::{Entry, HostError, Origin, Registry, Skipped};
 use inferometer_model::ExitCode;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -107,7 +107,9 @@ fn document(registry: &Registry) -> Value {
     let components: Vec<_> = registry.entries().map(component).collect();
     let skipped = registry.skipped().iter();
     let skipped: Vec<_> = skipped
-        .map(|file| json!({"path": file.path.display().to_string(), "reason": file.reason.to_string()}))
+        .map(|Skipped { path, reason }| {
+            json!({"path": path.display().to_string(), "code": reason.code(), "reason": reason.to_string()})
+        })
         .collect();
     json!({"interface": INTERFACE_VERSION, "components": components, "skipped": skipped})
 }

@@ -36,13 +36,29 @@ pub(crate) fn run(args: &LockArgs) -> Ended {
     Ok(ExitCode::Ok)
 }
 
-/// Puts `text` in the place of the file in one step.
+/// Puts `text` in the place of the file in one step. Where a link stands, the file that it leads to is meant.
 fn write(file: &Path, text: &str) -> io::Result<()> {
+    let file = match fs::canonicalize(file) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => file.to_owned(),
+        found => found?,
+    };
+    let before = fs::metadata(&file).ok();
+    if before.as_ref().is_some_and(|before| !before.is_file()) {
+        return Err(io::Error::other("it is there and no regular file"));
+    }
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut fresh = tempfile::Builder::new().prefix(".inferometer-lock-").tempfile_in(folder)?;
-    fresh.write_all(text.as_bytes())?;
-    let mode = fs::metadata(file).map_or(0o644, |before| before.permissions().mode());
+    let mut fresh =
+        tempfile::Builder::new().prefix(".inferometer-lock-").tempfile_in(folder).map_err(|error| plain(&error))?;
+    fresh.write_all(text.as_bytes()).map_err(|error| plain(&error))?;
+    let mode = before.map_or(0o644, |before| before.permissions().mode());
     fresh.as_file().set_permissions(Permissions::from_mode(mode))?;
-    fresh.persist(file)?;
+    fresh.persist(&file).map_err(|error| error.error)?;
     Ok(())
+}
+
+/// The error without the name of the temporary file, which says nothing to anyone.
+fn plain(error: &io::Error) -> io::Error {
+    let text = error.to_string();
+    let words = text.split_once(" at path \"").map_or(text.as_str(), |(words, _)| words);
+    io::Error::new(error.kind(), words)
 }

@@ -3,6 +3,7 @@
 //! `list`, `lock` and `new` read files only; `show` opens the library of the component it shows; `check` and `install`
 //! open theirs in a process of its own, which is `probe`.
 
+mod build;
 mod check;
 mod install;
 mod list;

@@ -17,6 +17,8 @@ const SDK: &str = "inferometer-plugin-sdk";
 const TESTKIT: &str = "inferometer-testkit";
 /// The longest name, as on registries of crates.
 const LONGEST: usize = 64;
+/// Qualifiers of the program's own components.
+const OURS: [&str; 2] = ["inferometer", "built-in"];
 /// Words of the language, and names that cargo keeps for itself: no crate can be called so.
 const RESERVED: [&str; 56] = [
     "abstract",
@@ -149,10 +151,16 @@ fn check_name(name: &str, kind: Kind) -> Result<(), String> {
         && name.split('-').all(|part| !part.is_empty())
         && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
     if !is_kebab {
-        return refused("use small letters, digits and single hyphens, beginning with a letter, as in 'acme-chat'");
+        return refused(
+            "use small letters, digits and single hyphens, beginning with a letter, as in 'acme-chat'; a hyphen stands for \
+             an underscore wherever a component is asked for",
+        );
     }
     if name.len() > LONGEST {
         return refused(&format!("it is longer than {LONGEST} letters"));
+    }
+    if OURS.contains(&name) {
+        return refused("it stands for the program's own components; choose another, as in 'acme-chat'");
     }
     if RESERVED.contains(&name) {
         return refused("Rust has another use for that word; make it longer, as in 'acme-chat'");
@@ -332,6 +340,9 @@ mod tests {
             ("3d", "small letters"),
             ("../acme", "small letters"),
             ("akmé", "small letters"),
+            ("serde_json", "a hyphen stands for an underscore"),
+            ("inferometer", "the program's own"),
+            ("built-in", "the program's own"),
             ("fn", "another use"),
             ("test", "another use"),
             ("inferometer-plugin-sdk", "depends on a crate"),

@@ -71,6 +71,21 @@ pub enum HostError {
         /// What could be preferred.
         origins: Vec<String>,
     },
+    /// A preference is about a name that no component has.
+    #[error(
+        "[plugins.prefer] says {name} = \"{qualifier}\", but no component is called '{name}'{}; correct or remove the line{}",
+        Hint(nearest.as_deref()), Ignored(skipped)
+    )]
+    PreferredUnknown {
+        /// The name preferred for.
+        name: String,
+        /// What is preferred.
+        qualifier: String,
+        /// The known name it most likely stands for.
+        nearest: Option<String>,
+        /// Files that were passed over, each with the reason.
+        skipped: Vec<String>,
+    },
     /// Several components share the name and the highest priority.
     #[error("{}", TieText { kind: *kind, name, priority: *priority, rivals })]
     Tie {
@@ -192,6 +207,15 @@ pub enum Refusal {
     /// It is a device, a pipe or the like.
     #[error("it is neither a regular file nor a folder")]
     NoFile,
+    /// It is a folder where a file is needed.
+    #[error("it is a folder; give the file")]
+    Folder,
+    /// It is larger than any file of its kind.
+    #[error("it has more than {most} bytes, which no such file needs")]
+    TooLarge {
+        /// The most that it may have.
+        most: u64,
+    },
     /// A path from the environment or the configuration that depends on the working directory.
     #[error("it is a relative path, which would depend on the working directory; make it absolute")]
     Relative,
@@ -237,6 +261,9 @@ pub enum Refusal {
     /// It registers no components.
     #[error("it holds no inferometer components")]
     NoManifest,
+    /// It registers components of no kind that this program knows.
+    #[error("it holds only components of kinds that this program does not know: {}; it needs a later version of it", Quoted(.0))]
+    UnknownKinds(Vec<String>),
     /// It registers components but does not export them.
     #[error("it registers components but does not export them; end its lib.rs with `export_plugin!();`")]
     NoHeader,
@@ -262,6 +289,43 @@ pub enum Refusal {
         /// The library that is used in its place.
         by: PathBuf,
     },
+}
+
+impl Refusal {
+    /// A word for machines that stays the same whatever the text says.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Unreadable(_) => "unreadable",
+            Self::NoFile => "no_file",
+            Self::Folder => "folder",
+            Self::TooLarge { .. } => "too_large",
+            Self::Relative => "relative",
+            Self::EmptyFolder => "empty_folder",
+            Self::WorldWritable { .. } => "world_writable",
+            Self::ForeignOwner { .. } => "foreign_owner",
+            Self::NoObject(_) => "no_object",
+            Self::Damaged(_) => "damaged",
+            Self::WrongMachine { .. } => "wrong_machine",
+            Self::NotShared => "not_shared",
+            Self::NoManifest => "no_manifest",
+            Self::UnknownKinds(_) => "unknown_kinds",
+            Self::NoHeader => "no_header",
+            Self::BadManifest(_) => "bad_manifest",
+            Self::WrongInterface { .. } => "wrong_interface",
+            Self::Aborts => "aborts",
+            Self::Hidden { .. } => "hidden",
+        }
+    }
+}
+
+struct Quoted<'a>(&'a [String]);
+
+impl Display for Quoted<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let quoted: Vec<_> = self.0.iter().map(|word| format!("'{}'", word.escape_debug())).collect();
+        f.write_str(&quoted.join(", "))
+    }
 }
 
 struct Listed<'a>(&'a [String]);

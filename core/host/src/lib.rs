@@ -21,3 +21,4 @@ pub use library::LibraryFile;
 pub use lock::{Difference, Differences, Lock, LockedComponent, LockedLibrary};
 pub use log::{Level, LogLine, drain_log, set_log};
 pub use registry::{Entry, Made, Origin, Registry};
+pub use trust::{check_folder, read_relied_on};

@@ -39,7 +39,7 @@ impl LibraryFile {
 
     /// Reads what the library at `path` declares, without asking whether it may be trusted.
     pub(crate) fn read(path: &Path) -> Result<Self, Refusal> {
-        let bytes = fs::read(path).map_err(Refusal::Unreadable)?;
+        let bytes = trust::read(path)?;
         let declared = manifest::of_data(&*bytes)?;
         Ok(Self { path: path.to_owned(), sha256: sha256(&bytes), bytes: bytes.len() as u64, declared })
     }

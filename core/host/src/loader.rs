@@ -7,6 +7,7 @@ use crate::{
     error::HostError,
     library, log,
     manifest::{self, Declared},
+    trust,
 };
 use inferometer_abi::{
     api::{DatasetLoader, Endpoint, Exporter, TelemetryCollector, TimingStrategy},
@@ -18,7 +19,7 @@ use inferometer_abi::{
     },
 };
 use libloading::os::unix::{Library as Handle, RTLD_LOCAL, RTLD_NOW};
-use std::{error::Error as _, fs, mem::ManuallyDrop, path::Path, sync::LazyLock};
+use std::{error::Error as _, mem::ManuallyDrop, path::Path, sync::LazyLock};
 
 /// What every library is lent.
 static HOST: LazyLock<HostApi_Ref> = LazyLock::new(|| HostApi_Ref::lend(log::receive));
@@ -71,7 +72,7 @@ fn not_loaded(path: &Path, error: &libloading::Error) -> HostError {
 /// Makes sure that the file still is what was found, and takes its checksum.
 fn check_again(path: &Path, declared: &[Declared], sha256: Option<&str>) -> Result<String, HostError> {
     let changed = || HostError::Changed { path: path.to_owned() };
-    let bytes = fs::read(path).map_err(|_| changed())?;
+    let bytes = trust::read(path).map_err(|_| changed())?;
     if manifest::of_data(&*bytes).map_err(|_| changed())? != declared {
         return Err(changed());
     }

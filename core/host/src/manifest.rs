@@ -22,6 +22,9 @@ use std::{collections::BTreeSet, fs, path::Path};
 /// The most bytes a manifest may have; the largest that makes sense has a few thousand.
 const LONGEST: u64 = 1 << 20;
 
+/// The most components that a library may declare.
+const MOST: usize = 256;
+
 /// A component as its library's manifest declares it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Declared {
@@ -148,9 +151,12 @@ fn check_header<'data>(file: &File<'data, impl ReadRef<'data>>) -> Result<(), Re
 /// Reads the lines of a manifest. Linkers pad with zeros between and behind them.
 fn parse(section: &[u8]) -> Result<Vec<Declared>, Refusal> {
     let bad = |why: String| Refusal::BadManifest(why);
-    let (mut declared, mut seen) = (Vec::new(), BTreeSet::new());
+    let (mut declared, mut seen, mut unknown) = (Vec::new(), BTreeSet::new(), BTreeSet::new());
     for line in section.split(|byte| matches!(byte, b'\n' | 0)).filter(|line| !line.is_empty()) {
         let Versioned { interface } = serde_json::from_slice(line).map_err(|e| bad(e.to_string()))?;
+        if !is_version(&interface) {
+            return Err(bad(format!("its interface '{}' is no version such as 1.0", interface.escape_debug())));
+        }
         if major(&interface) != major(INTERFACE_VERSION) {
             let ours = format!("{}.x", major(INTERFACE_VERSION));
             return Err(Refusal::WrongInterface { theirs: interface, ours });
@@ -160,12 +166,25 @@ fn parse(section: &[u8]) -> Result<Vec<Declared>, Refusal> {
             return Err(Refusal::Aborts);
         }
         // A later minor version may know further kinds; they are of no use here and do no harm.
-        let Some(kind) = kind(&line.kind) else { continue };
+        let Some(kind) = kind(&line.kind) else {
+            unknown.insert(line.kind);
+            continue;
+        };
         if !names::is_valid(&line.name) {
             return Err(bad(format!(
-                "it names a component '{}', and a name holds only letters, digits, '-', '_' and '.'",
-                line.name.escape_debug()
+                "it names a component '{}', and a name has at most {} letters of a to z, digits, '-', '_' and '.'",
+                line.name.escape_debug(),
+                names::LONGEST
             )));
+        }
+        if !names::is_package(&line.package) {
+            return Err(bad(format!(
+                "it names a package '{}', which cargo does not allow",
+                line.package.escape_debug()
+            )));
+        }
+        if declared.len() == MOST {
+            return Err(bad(format!("it declares more than {MOST} components")));
         }
         if !seen.insert((kind, names::normal(&line.name))) {
             return Err(bad(format!("it declares the {kind} '{}' twice", line.name)));
@@ -174,10 +193,19 @@ fn parse(section: &[u8]) -> Result<Vec<Declared>, Refusal> {
         declared.push(Declared { kind, name, summary, priority, package, version, interface });
     }
     if declared.is_empty() {
-        return Err(Refusal::NoManifest);
+        return Err(match unknown.is_empty() {
+            true => Refusal::NoManifest,
+            false => Refusal::UnknownKinds(unknown.into_iter().collect()),
+        });
     }
     declared.sort_by(|a, b| (a.kind, &a.name).cmp(&(b.kind, &b.name)));
     Ok(declared)
+}
+
+/// Whether a text is a version of the interface: major and minor, in digits.
+fn is_version(text: &str) -> bool {
+    let is_number = |part: &str| !part.is_empty() && part.bytes().all(|digit| digit.is_ascii_digit());
+    text.split_once('.').is_some_and(|(major, minor)| is_number(major) && is_number(minor))
 }
 
 fn major(version: &str) -> &str {
@@ -244,6 +272,25 @@ mod tests {
         assert!(refusal(&CHAT.replace("chat", "a:b")).contains("'a:b'"));
         assert!(refusal(&format!("{CHAT}\n{}", CHAT.replace("chat", "Chat"))).contains("twice"));
         assert!(refusal("\0\0\n").contains("no inferometer components"));
+    }
+
+    #[test]
+    fn a_manifest_of_kinds_that_are_not_known_says_which() {
+        let text = refusal(&CHAT.replace("endpoint", "tokenizer"));
+        assert!(text.contains("kinds that this program does not know: 'tokenizer'"), "{text}");
+    }
+
+    #[test]
+    fn names_packages_interfaces_and_numbers_beyond_their_limits_are_refused() {
+        assert!(refusal(&CHAT.replace("chat", &"a".repeat(65))).contains("at most 64"));
+        assert!(refusal(&CHAT.replace("acme", "ac me")).contains("a package 'ac me'"));
+        for interface in ["1", "1.", "1.0.0", "1.x", "1.0\\u001b[2J"] {
+            assert!(refusal(&CHAT.replace("1.0", interface)).contains("is no version"), "{interface}");
+        }
+        let many = |count: usize| (0..count).map(|n| format!("{}\n", CHAT.replace("chat", &format!("c{n}")))).collect();
+        let (most, more): (String, String) = (many(MOST), many(MOST + 1));
+        assert_eq!(parse(most.as_bytes()).expect("it is not too many").len(), MOST);
+        assert!(refusal(&more).contains("more than 256"));
     }
 
     fn of_bytes(bytes: &[u8]) -> String {

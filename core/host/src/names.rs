@@ -7,9 +7,21 @@ pub(crate) fn normal(name: &str) -> String {
     name.trim().to_lowercase().replace('_', "-")
 }
 
-/// Whether a component may be called so: letters, digits, `-`, `_` and `.`, so that a colon always ends a qualifier.
+/// The longest name of a component or a package, in bytes.
+pub(crate) const LONGEST: usize = 64;
+
+/// Whether a component may be called so: at most [`LONGEST`] of the letters a to z in either case, digits, `-`, `_` and `.`,
+/// so that a colon always ends a qualifier and no two names look alike.
 pub(crate) fn is_valid(name: &str) -> bool {
-    !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || matches!(c, '-' | '_' | '.'))
+    (1..=LONGEST).contains(&name.len())
+        && name.bytes().all(|c| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'_' | b'.'))
+}
+
+/// Whether a package may be called so, as cargo and its registries have it: a letter or `_`, then letters, digits, `-` and `_`.
+pub(crate) fn is_package(name: &str) -> bool {
+    name.len() <= LONGEST
+        && name.starts_with(|c: char| c.is_alphabetic() || c == '_')
+        && name.chars().all(|c| c.is_alphanumeric() || matches!(c, '-' | '_'))
 }
 
 /// Splits `acme:chat` into its qualifier and the name; a plain name has no qualifier.
@@ -71,8 +83,18 @@ mod tests {
     }
 
     #[test]
-    fn a_name_holds_no_colon_and_no_blank() {
-        assert!(is_valid("acme-chat.v2") && is_valid("chat_2"));
-        assert!(!is_valid("") && !is_valid("a:b") && !is_valid("a b") && !is_valid("a\n"));
+    fn a_name_is_short_and_holds_no_colon_no_blank_and_no_letter_that_looks_like_another() {
+        assert!(is_valid("acme-chat.v2") && is_valid("chat_2") && is_valid(&"a".repeat(64)));
+        for name in ["", "a:b", "a b", "a\n", "ch\u{430}t", &"a".repeat(65)] {
+            assert!(!is_valid(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_package_is_called_as_cargo_allows() {
+        assert!(is_package("acme-chat") && is_package("_acme2"));
+        for name in ["", "2acme", "-a", "a:b", "a.b", "a b", &"a".repeat(65)] {
+            assert!(!is_package(name), "{name}");
+        }
     }
 }

@@ -250,8 +250,18 @@ impl Registry {
     }
 
     /// Chooses among components of one name: `chat = "acme"` makes `chat` mean `acme:chat`, whatever the priorities.
-    pub fn prefer(&mut self, preferences: &BTreeMap<String, String>) {
-        self.prefer.extend(preferences.iter().map(|(name, from)| (names::normal(name), from.clone())));
+    ///
+    /// # Errors
+    /// [`HostError::PreferredUnknown`] when a name is no component's.
+    pub fn prefer(&mut self, preferences: &BTreeMap<String, String>) -> Result<(), HostError> {
+        for (name, qualifier) in preferences {
+            if let Err(HostError::Unknown { nearest, skipped, .. }) = self.called(name) {
+                let (name, qualifier) = (name.clone(), qualifier.clone());
+                return Err(HostError::PreferredUnknown { name, qualifier, nearest, skipped });
+            }
+            self.prefer.insert(names::normal(name), qualifier.clone());
+        }
+        Ok(())
     }
 
     /// All components, by kind, name, priority (the highest first) and origin.

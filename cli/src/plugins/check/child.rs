@@ -3,23 +3,29 @@
 
 use super::{
     Terms,
-    finding::{Finding, Message, Outcome, Weight},
+    finding::{AS_IT_WAS, Finding, Message, Outcome, Weight},
 };
 use crate::{Failure, plugins::printable};
 use inferometer_host::{Entry, LibraryFile};
 use inferometer_model::ExitCode;
+use rustix::process::{Pid, Signal, kill_process_group};
 use std::{
-    io::{BufRead as _, BufReader, Read},
-    os::unix::process::ExitStatusExt as _,
+    io::{self, BufRead as _, BufReader, Read},
+    os::unix::process::{CommandExt as _, ExitStatusExt as _},
     path::{Path, PathBuf},
-    process::{Command, ExitStatus, Stdio},
-    sync::mpsc::{self, RecvTimeoutError},
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::{
+        Mutex, Once, PoisonError,
+        mpsc::{self, RecvTimeoutError},
+    },
     thread,
     time::{Duration, Instant},
 };
 
-/// How often a process that has nothing more to say is looked at.
+/// How often a process is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
+/// How long what an ended process said may be under way.
+const LAST: Duration = Duration::from_millis(200);
 /// The longest that a process which said all it has to say may take to end.
 const GRACE: Duration = Duration::from_secs(2);
 /// The most of what a library prints that is read, in bytes; and how many of its last lines are told.
@@ -44,11 +50,13 @@ pub(super) fn probe(library: &LibraryFile, component: Option<&Entry>, terms: &Te
         command.args(terms.input_file.iter().map(|file| format!("--input-file={file}")));
     }
     command.arg("--").arg(&library.path);
+    // The last words are to be the library's own.
+    command.env("RUST_BACKTRACE", "0").env_remove("RUST_LIB_BACKTRACE");
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().map_err(internal)?;
+    let mut child = Group::start(&mut command).map_err(internal)?;
 
     let (sender, messages) = mpsc::channel();
-    let stdout = child.stdout.take().expect("it is piped");
+    let stdout = child.process.stdout.take().expect("it is piped");
     thread::spawn(move || {
         for line in BufReader::new(stdout).lines().map_while(Result::ok) {
             // What is no message is nothing the checks wrote.
@@ -59,20 +67,21 @@ pub(super) fn probe(library: &LibraryFile, component: Option<&Entry>, terms: &Te
         }
     });
     let (printed_sender, printed) = mpsc::channel();
-    let mut stderr = child.stderr.take().expect("it is piped");
+    let mut stderr = child.process.stderr.take().expect("it is piped");
     thread::spawn(move || {
         let mut bytes = Vec::new();
         let _ = stderr.by_ref().take(MOST_PRINTED).read_to_end(&mut bytes);
         let _ = printed_sender.send(bytes);
         // A full pipe would hold the process up.
-        let _ = std::io::copy(&mut stderr, &mut std::io::sink());
+        let _ = io::copy(&mut stderr, &mut io::sink());
     });
 
     let deadline = Instant::now() + terms.limit;
     let mut probed = Probed { findings: Vec::new(), schema: None };
     let mut under_way = None;
+    let mut gone = None;
     let ended = loop {
-        match messages.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+        match messages.recv_timeout(LOOK_EVERY) {
             Ok(Message::Begins(check)) => under_way = Some(check),
             Ok(Message::Found(finding)) => {
                 under_way = None;
@@ -80,7 +89,13 @@ pub(super) fn probe(library: &LibraryFile, component: Option<&Entry>, terms: &Te
             }
             Ok(Message::Schema(schema)) => probed.schema = Some(schema),
             Ok(Message::Done) => break Ended::Done,
-            Err(RecvTimeoutError::Timeout) => break Ended::Late,
+            Err(RecvTimeoutError::Timeout) if Instant::now() >= deadline => break Ended::Late,
+            // A process that it started may hold its end of the pipe.
+            Err(RecvTimeoutError::Timeout) => match gone {
+                None if child.process.try_wait().map_err(internal)?.is_some() => gone = Some(Instant::now()),
+                Some(since) if since.elapsed() >= LAST => break Ended::Early,
+                _ => {}
+            },
             Err(RecvTimeoutError::Disconnected) => break Ended::Early,
         }
     };
@@ -88,7 +103,7 @@ pub(super) fn probe(library: &LibraryFile, component: Option<&Entry>, terms: &Te
         Ended::Late => Duration::ZERO,
         Ended::Done | Ended::Early => GRACE,
     };
-    let status = wait(&mut child, patience).map_err(internal)?;
+    let status = child.wait(patience).map_err(internal)?;
     let words = match (ended, status) {
         (Ended::Late, _) | (_, None) => {
             Some(format!("it was not done after {} s and was ended", terms.limit.as_secs_f64()))
@@ -100,6 +115,16 @@ pub(super) fn probe(library: &LibraryFile, component: Option<&Entry>, terms: &Te
         }
         (Ended::Done, Some(_)) => None,
     };
+    if component.is_none() && words.is_none() {
+        let printed = printed.recv_timeout(GRACE).unwrap_or_default();
+        let finding = probed.findings.iter_mut().find(|finding| finding.check == AS_IT_WAS);
+        if let Some(finding) = finding.filter(|_| !printed.is_empty()) {
+            let before = if finding.detail.is_empty() { String::new() } else { format!("{}; ", finding.detail) };
+            finding.outcome = Outcome::Failed;
+            finding.detail = format!("{before}it printed {} bytes{}", printed.len(), last_words(&printed));
+        }
+        return Ok(probed);
+    }
     if let Some(words) = words {
         let printed = printed.recv_timeout(GRACE).unwrap_or_default();
         probed.findings.push(Finding {
@@ -113,7 +138,7 @@ pub(super) fn probe(library: &LibraryFile, component: Option<&Entry>, terms: &Te
 }
 
 /// This very program, even if its file was replaced since it started.
-fn own_program() -> std::io::Result<PathBuf> {
+fn own_program() -> io::Result<PathBuf> {
     let path = std::env::current_exe()?;
     let running = Path::new("/proc/self/exe");
     Ok(if !path.exists() && running.exists() { running.to_owned() } else { path })
@@ -130,19 +155,60 @@ enum Ended {
     Late,
 }
 
-/// How the process ended; none if it did not within `patience` and was killed.
-fn wait(child: &mut std::process::Child, patience: Duration) -> std::io::Result<Option<ExitStatus>> {
-    let deadline = Instant::now() + patience;
-    loop {
-        if let Some(status) = child.try_wait()? {
-            return Ok(Some(status));
+/// A child process with all that it starts: a process group of its own, none of which outlives this.
+struct Group {
+    process: Child,
+    id: Pid,
+}
+
+/// The group under way, for an interrupt, which the terminal no longer sends to it.
+static UNDER_WAY: Mutex<Option<Pid>> = Mutex::new(None);
+
+impl Group {
+    fn start(command: &mut Command) -> io::Result<Self> {
+        static LISTENING: Once = Once::new();
+        LISTENING.call_once(|| {
+            // If it cannot be had, an interrupt still ends this program, and with it the child.
+            let _ = ctrlc::set_handler(|| {
+                if let Some(id) = *UNDER_WAY.lock().unwrap_or_else(PoisonError::into_inner) {
+                    let _ = kill_process_group(id, Signal::KILL);
+                }
+                std::process::exit(i32::from(ExitCode::Interrupted as u8));
+            });
+        });
+        let mut under_way = UNDER_WAY.lock().unwrap_or_else(PoisonError::into_inner);
+        let process = command.process_group(0).spawn()?;
+        let id = Pid::from_child(&process);
+        *under_way = Some(id);
+        Ok(Self { process, id })
+    }
+
+    /// How the process ended; none if it did not within `patience` and was killed. What it started is killed as well.
+    fn wait(&mut self, patience: Duration) -> io::Result<Option<ExitStatus>> {
+        let deadline = Instant::now() + patience;
+        let status = loop {
+            match self.process.try_wait()? {
+                None if Instant::now() < deadline => thread::sleep(LOOK_EVERY),
+                status => break status,
+            }
+        };
+        self.end();
+        Ok(status)
+    }
+
+    fn end(&mut self) {
+        // The group is known by its first process, whose number is not given out again while the group has members.
+        let _ = kill_process_group(self.id, Signal::KILL);
+        let _ = self.process.wait();
+        *UNDER_WAY.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if !matches!(self.process.try_wait(), Ok(Some(_))) {
+            self.end();
         }
-        if Instant::now() >= deadline {
-            child.kill()?;
-            child.wait()?;
-            return Ok(None);
-        }
-        thread::sleep(LOOK_EVERY);
     }
 }
 

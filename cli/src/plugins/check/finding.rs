@@ -2,6 +2,14 @@
 
 use serde::{Deserialize, Serialize};
 
+/// What is tried of a library before its components are put to the laws of their kinds.
+pub(in crate::plugins) const OPENS: &str = "opens, and registers what it declares";
+/// What opening it must not change: the working directory, signals, standard streams; nor may it print.
+pub(in crate::plugins) const AS_IT_WAS: &str = "leaves the process that opens it as it was";
+
+/// What is tried of a component for which no options were given.
+pub(in crate::plugins) const BY_DEFAULT: &str = "can be made with default options";
+
 /// How a check ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -6,9 +6,10 @@
 mod child;
 pub(super) mod finding;
 
-use super::{described, printable, say_json};
+use super::{build::library_of, described, printable, say_json};
 use crate::{Ended, Failure, args::CheckArgs, terminal::say};
-use finding::{Finding, Outcome, Weight};
+use finding::{BY_DEFAULT, Finding, OPENS, Outcome, Weight};
+use inferometer_abi::{INTERFACE_VERSION, options::options};
 use inferometer_host::{Entry, LibraryFile, Refusal};
 use inferometer_model::{ExitCode, config::RawConfig, file::PluginSettings, resolve::plugin_options};
 use serde_json::{Map, Value, json};
@@ -25,8 +26,6 @@ const OF_THE_FILE: [&str; 4] = [
     "declares its components, for this program's interface",
     "keeps its panics to itself",
 ];
-/// What is tried of every component before it is put to the laws of its kind.
-const OPENS: &str = "opens, and registers what it declares";
 
 /// Runs `plugins check`.
 pub(crate) fn run(args: &CheckArgs) -> Ended {
@@ -36,7 +35,7 @@ pub(crate) fn run(args: &CheckArgs) -> Ended {
         input_file: args.input_file.clone(),
         ..Terms::new(args.allow_unsafe_permissions, args.timeout)
     };
-    let report = Report::of(&args.file, &terms)?;
+    let report = Report::of(&library_of(&args.file)?, &terms)?;
     if args.json {
         say_json(&report.document())?;
     } else {
@@ -99,6 +98,20 @@ struct OfComponent {
     findings: Vec<Finding>,
 }
 
+impl OfComponent {
+    /// The flags without which it could not even be made, if it was not.
+    fn wants(&self) -> Option<String> {
+        let is_unmade = |finding: &Finding| finding.check == BY_DEFAULT && finding.outcome == Outcome::Skipped;
+        if !self.findings.iter().any(is_unmade) {
+            return None;
+        }
+        let schema = self.schema.as_ref().map_or_else(String::new, Value::to_string);
+        let flag = |key: &str| format!("--plugin-option {}.{key}=…", self.entry.name);
+        let needed: Vec<_> = options(&schema).iter().filter(|one| one.required).map(|one| flag(&one.name)).collect();
+        Some(if needed.is_empty() { flag("KEY") } else { needed.join(" ") })
+    }
+}
+
 impl Report {
     /// Checks the library at `path`.
     pub(super) fn of(path: &Path, terms: &Terms) -> Result<Self, Failure> {
@@ -110,7 +123,7 @@ impl Report {
         let passed = OF_THE_FILE.map(|check| finding(check, Outcome::Ok, ""));
         let opened = child::probe(&library, None, terms)?;
         let mut of_the_file: Vec<Finding> = passed.into_iter().chain(opened.findings).collect();
-        let is_open = of_the_file.iter().all(|finding| finding.outcome == Outcome::Ok);
+        let is_open = of_the_file.iter().all(|it| it.outcome == Outcome::Ok || it.weight == Weight::Law);
         if of_the_file.len() == OF_THE_FILE.len() {
             of_the_file.push(finding(OPENS, Outcome::Ok, ""));
         }
@@ -200,8 +213,11 @@ impl Report {
         let (failed, skipped) = (self.count(Outcome::Failed), self.count(Outcome::Skipped));
         let checks = self.findings().count();
         let skipped = if skipped == 0 { String::new() } else { format!(", {skipped} skipped") };
+        let passed = format!("{} of {checks} checks passed{skipped}", self.count(Outcome::Ok));
+        let wanting: Vec<_> = self.components.iter().filter_map(OfComponent::wants).collect();
         match (failed, self.library.is_some()) {
-            (0, _) => format!("A good plugin: {} of {checks} checks passed{skipped}.", self.count(Outcome::Ok)),
+            (0, _) if wanting.is_empty() => format!("A good plugin: {passed}."),
+            (0, _) => format!("Nothing wrong found, but not tried: give {} ({passed}).", printable(wanting.join(" "))),
             (_, false) => "No usable plugin.".to_owned(),
             (_, true) if !self.is_safe() => format!("No usable plugin: {failed} of {checks} checks failed{skipped}."),
             (_, true) => format!("A plugin that breaks laws: {failed} of {checks} checks failed{skipped}."),
@@ -218,6 +234,7 @@ impl Report {
             fields
         };
         json!({
+            "interface": INTERFACE_VERSION,
             "path": self.path,
             "good": self.is_good(),
             "usable": self.is_safe(),
@@ -259,6 +276,34 @@ mod tests {
         assert!(page.starts_with("/p/a.so\n\nThe library\n  ok       can be read"), "{page}");
         assert!(page.ends_with("\n\nNo usable plugin."), "{page}");
         assert_eq!(report.document()["checks"][2]["outcome"], "failed");
+    }
+
+    #[test]
+    fn a_component_that_was_not_tried_for_want_of_an_option_is_not_called_good() {
+        let entry = Entry {
+            kind: inferometer_abi::documents::Kind::Endpoint,
+            name: "acme".to_owned(),
+            summary: String::new(),
+            priority: 0,
+            origin: inferometer_host::Origin::BuiltIn,
+            version: "1.0.0".to_owned(),
+            package: "acme".to_owned(),
+            interface: "1.0".to_owned(),
+        };
+        let findings = vec![finding(BY_DEFAULT, Outcome::Skipped, "'token' has to be given")];
+        let verdict = |schema: Option<Value>| {
+            let component = OfComponent { entry: entry.clone(), schema, findings: findings.clone() };
+            let of_the_file = vec![finding(OPENS, Outcome::Ok, "")];
+            let report = Report { path: String::new(), library: None, of_the_file, components: vec![component] };
+            assert!(report.is_good());
+            report.verdict()
+        };
+        let schema = json!({"properties": {"token": {"type": "string"}}, "required": ["token"]});
+        assert_eq!(
+            verdict(Some(schema)),
+            "Nothing wrong found, but not tried: give --plugin-option acme.token=… (1 of 2 checks passed, 1 skipped)."
+        );
+        assert!(verdict(None).contains("--plugin-option acme.KEY=…"));
     }
 
     #[test]

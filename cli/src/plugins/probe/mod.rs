@@ -6,8 +6,8 @@
 
 mod kinds;
 
-use super::check::finding::{Finding, Message, Outcome, Weight};
-use crate::{Ended, Failure, args::ProbeArgs};
+use super::check::finding::{AS_IT_WAS, BY_DEFAULT, Finding, Message, OPENS, Outcome, Weight};
+use crate::{Ended, Failure, args::ProbeArgs, process::State};
 use inferometer_abi::{documents::Kind, options::options, types::ErrorKind};
 use inferometer_host::{HostError, LibraryFile, Registry};
 use inferometer_model::ExitCode;
@@ -43,10 +43,17 @@ pub(super) fn run(args: &ProbeArgs) -> Ended {
     }
     let registry = Registry::of(&library);
     let Some(component) = &args.component else {
-        report.check("opens, and registers what it declares", Weight::Safety, || {
+        let before = State::now();
+        let is_open = report.check(OPENS, Weight::Safety, || {
             registry.open().map_err(broken)?;
             Ok(String::new())
         });
+        if is_open {
+            report.check(AS_IT_WAS, Weight::Law, || match before.since() {
+                changes if changes.is_empty() => Ok(String::new()),
+                changes => Err(broken(format_args!("as it was opened, it {}", changes.join(", and ")))),
+            });
+        }
         report.say(&Message::Done);
         return Ok(ExitCode::Ok);
     };
@@ -65,6 +72,9 @@ struct Report(File);
 
 impl Report {
     fn new() -> std::io::Result<Self> {
+        // Without the parent nobody would end a library that hangs.
+        #[cfg(target_os = "linux")]
+        let _ = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL));
         let to_parent = stdout().as_fd().try_clone_to_owned()?;
         rustix::stdio::dup2_stdout(stderr())?;
         // A process that is ended by a defect is told of, and its memory of no use to anyone.
@@ -115,7 +125,7 @@ impl Report {
     /// Why its laws cannot be tried.
     fn is_made<T>(&mut self, options: &str, make: impl FnOnce() -> Result<T, HostError>) -> Result<(), &'static str> {
         let (check, weight) = match options {
-            "" => ("can be made with default options", Weight::Safety),
+            "" => (BY_DEFAULT, Weight::Safety),
             _ => ("can be made with the given options", Weight::Law),
         };
         let is_made = self.check(check, weight, || match make() {

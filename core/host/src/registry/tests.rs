@@ -177,15 +177,24 @@ fn files_of_one_package_are_told_apart_by_their_stems_and_then_by_their_paths() 
 }
 
 #[test]
+fn a_preference_for_a_name_that_nobody_has_is_refused_with_the_nearest() {
+    let mut registry = Registry::builtin();
+    let known = registry.entries().next().map(|entry| entry.name.clone()).expect("the fixtures register some");
+    let prefer = BTreeMap::from([(format!("{known}x"), "acme".to_owned())]);
+    let text = registry.prefer(&prefer).expect_err("nobody has that name").to_string();
+    assert!(text.contains(&format!("did you mean '{known}'?")), "{text}");
+}
+
+#[test]
 fn a_preference_decides_and_one_that_leads_nowhere_is_an_error() {
     let prefer = |from: &str| BTreeMap::from([("Steady_Pace".to_owned(), from.to_owned())]);
     let mut registry = registry(&[ACME]);
-    registry.prefer(&prefer("acme"));
+    registry.prefer(&prefer("acme")).expect("the name is known");
     assert_eq!(origin(&registry, "steady-pace"), "/p/libacme_pace.so");
     assert_eq!(origin(&registry, "built-in:steady-pace"), "built-in");
-    registry.prefer(&prefer("built-in"));
+    registry.prefer(&prefer("built-in")).expect("the name is known");
     assert_eq!(origin(&registry, "steady-pace"), "built-in");
-    registry.prefer(&prefer("gone"));
+    registry.prefer(&prefer("gone")).expect("the name is known");
     let text = origin(&registry, "steady-pace");
     assert!(text.contains("[plugins.prefer] says steady_pace = \"gone\""), "{text}");
     assert!(text.ends_with("prefer one of: built-in, acme"), "{text}");
