@@ -12,6 +12,8 @@
 
 pub mod api;
 pub mod documents;
+#[cfg(test)]
+mod numbers;
 pub mod options;
 pub mod random;
 pub mod registration;

@@ -9,7 +9,7 @@ use crate::{
 };
 use abi_stable::{
     StableAbi,
-    abi_stability::abi_checking::check_layout_compatibility,
+    abi_stability::abi_checking::{CheckingGlobals, check_layout_compatibility_with_globals},
     declare_root_module_statics,
     library::{__call_root_module_loader, CheckTypeLayout, RootModule, RootModuleResult},
     package_version_strings,
@@ -98,8 +98,11 @@ impl PluginModule_Ref {
         }
         let layout = header.layout().ok_or_else(|| refuse("it does not say how its interface is laid out".into()))?;
         let host = <Self as StableAbi>::LAYOUT;
-        if let Err(why) = check_layout_compatibility(host, layout)
-            && check_layout_compatibility(layout, host).is_err()
+        // Each library is compared with the host alone: globals that are kept would compare it with the libraries before it.
+        let fits =
+            |interface, library| check_layout_compatibility_with_globals(interface, library, &CheckingGlobals::new());
+        if let Err(why) = fits(host, layout)
+            && fits(layout, host).is_err()
         {
             return Err(refuse(format!("its interface is laid out differently: {why}")));
         }

@@ -12,7 +12,7 @@ use inferometer_abi::{
         TurnTime, request_flags,
     },
 };
-use inferometer_host::{Discovery, Origin, Registry};
+use inferometer_host::{Discovery, Origin, Registry, drain_log};
 use std::{collections::BTreeMap, error::Error};
 
 /// What a server of completions sends.
@@ -75,6 +75,9 @@ fn main() -> std::result::Result<(), Box<dyn Error>> {
         let options = options.get(&entry.name).map_or("{}", String::as_str);
         let did = call(&registry, entry.kind, &entry.name, options)?;
         println!("{} {}: {did}", entry.kind, entry.name);
+        for line in drain_log() {
+            println!("log {:?} {}: {}", line.level, line.target, line.message);
+        }
     }
     Ok(())
 }
