@@ -106,15 +106,22 @@ pub(crate) struct CheckArgs {
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
-    /// Check it even if others may write to it
-    #[arg(long)]
-    pub(crate) allow_unsafe_permissions: bool,
     /// Option of a component, as in `profile`; may be repeated
     #[arg(long, value_name = "NAME.KEY=VALUE")]
     pub(crate) plugin_option: Vec<String>,
     /// File for a data set loader to open
     #[arg(long, value_name = "FILE")]
     pub(crate) input_file: Option<String>,
+    #[command(flatten)]
+    pub(crate) checks: ChecksArgs,
+}
+
+/// How a library is checked.
+#[derive(ClapArgs)]
+pub(crate) struct ChecksArgs {
+    /// Take it even if others may write to it
+    #[arg(long)]
+    pub(crate) allow_unsafe_permissions: bool,
     /// Give a component up that has not passed its checks after this many seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=3600))]
     pub(crate) timeout: u32,
@@ -142,12 +149,8 @@ pub(crate) struct InstallArgs {
     /// Install it even if a component breaks laws; never one that is not safe to open
     #[arg(long)]
     pub(crate) force: bool,
-    /// Take it even if others may write to it
-    #[arg(long)]
-    pub(crate) allow_unsafe_permissions: bool,
-    /// Give a component up that has not passed its checks after this many seconds
-    #[arg(long, value_name = "SECONDS", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=3600))]
-    pub(crate) timeout: u32,
+    #[command(flatten)]
+    pub(crate) checks: ChecksArgs,
 }
 
 #[derive(ClapArgs)]

@@ -24,14 +24,14 @@ const READABLE: u32 = 0o755;
 /// Runs `plugins install`.
 pub(crate) fn run(args: &InstallArgs) -> Ended {
     let mut discovery = Discovery::from_environment(Vec::new(), Vec::new());
-    discovery.allow_unsafe_permissions = args.allow_unsafe_permissions;
+    discovery.allow_unsafe_permissions = args.checks.allow_unsafe_permissions;
     let Some(folder) = discovery.users_folder() else {
         return Err(Failure::usage(
             "there is no home folder to install to; set HOME or XDG_DATA_HOME to an absolute path",
         ));
     };
     let file = library_of(&args.file)?;
-    let report = Report::of(&file, &Terms::new(args.allow_unsafe_permissions, args.timeout))?;
+    let report = Report::of(&file, &Terms::new(args.checks.allow_unsafe_permissions, args.checks.timeout))?;
     let is_forced = args.force && report.is_safe();
     if !report.is_good() {
         say(report.page());
@@ -48,7 +48,7 @@ pub(crate) fn run(args: &InstallArgs) -> Ended {
     let internal =
         |path: &Path, error: io::Error| Failure::new(ExitCode::Internal, format!("{}: {error}", path.display()));
     make_folder(&folder).map_err(|error| internal(&folder, error))?;
-    check_folder(&folder, args.allow_unsafe_permissions)
+    check_folder(&folder, args.checks.allow_unsafe_permissions)
         .map_err(|reason| Failure::usage(format!("nothing is installed, because runs would pass it over: {reason}")))?;
     let target = folder.join(file_name(library)?);
     let older = older(&folder, library, &target)?;

@@ -33,7 +33,7 @@ pub(crate) fn run(args: &CheckArgs) -> Ended {
     let terms = Terms {
         options: plugin_options(&typed, &PluginSettings::default()).map_err(Failure::usage)?,
         input_file: args.input_file.clone(),
-        ..Terms::new(args.allow_unsafe_permissions, args.timeout)
+        ..Terms::new(args.checks.allow_unsafe_permissions, args.checks.timeout)
     };
     let report = Report::of(&library_of(&args.file)?, &terms)?;
     if args.json {
