@@ -2,6 +2,7 @@
 //!
 //! Not part of the program: nothing here is shipped, and no other crate depends on it.
 
+mod bench;
 mod ci;
 mod peers;
 mod shell;
@@ -22,6 +23,8 @@ enum Task {
     /// Install or start the real servers that tests talk to
     #[command(subcommand)]
     Peers(Peers),
+    /// Measure what the program costs and how true its figures are, beside the bare client
+    Bench(bench::BenchArgs),
     /// Run everything that a change must pass, in order, stopping at the first failure
     Ci,
 }
@@ -40,6 +43,7 @@ fn main() -> ExitCode {
         Task::Tidy(args) => tidy::run(&args),
         Task::Peers(Peers::Install) => peers::install(),
         Task::Peers(Peers::Start(args)) => peers::start(&args),
+        Task::Bench(args) => bench::run(&args),
         Task::Ci => ci::run(),
     };
     match outcome {

@@ -23,6 +23,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
                        "plugins/datasets", "plugins/endpoints", "plugins/exporters", "plugins/telemetry", "plugins/timing",
                        "plugin-sdk/testkit"]),
     ("tests",        &["core/mock"]),
+    ("tests/bare",   &["core/load"]),
     ("tests/compat/1.1/plugin", &["plugin-sdk"]),
     ("tests/compat/driver", &["core/host", "core/abi"]),
     ("tests/fixtures/builtins", &["plugins/endpoints", "plugin-sdk"]),
