@@ -46,13 +46,14 @@ impl Program {
         Self::of(binary::inferometer())
     }
 
-    /// `inferometer profile`, with its results going to the run's own folder.
+    /// `inferometer profile`, with its results going to the run's own folder. A machine that is busy with other tests makes
+    /// its numbers doubtful, which is no matter here.
     ///
     /// # Panics
     /// As [`Program::new`].
     #[must_use]
     pub fn profile() -> Self {
-        Self::new().args(["profile", "--artifact-dir", ARTIFACTS])
+        Self::new().args(["profile", "--artifact-dir", ARTIFACTS, "--accept-invalid"])
     }
 
     fn of(program: &Path) -> Self {
@@ -97,6 +98,22 @@ impl Program {
     #[must_use]
     pub fn unread(mut self) -> Self {
         self.unread = true;
+        self
+    }
+
+    /// Lets it have so many descriptors at most, which neither it nor its children can raise.
+    #[must_use]
+    pub fn descriptors(mut self, most: u32) -> Self {
+        let mut command = Command::new("/bin/sh");
+        command.arg("-c").arg(format!("ulimit -n {most} && exec \"$0\" \"$@\""));
+        command.arg(self.command.get_program()).args(self.command.get_args()).current_dir(self.folder.path());
+        for (name, value) in self.command.get_envs() {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
+        self.command = command;
         self
     }
 
@@ -403,6 +420,12 @@ mod tests {
     fn the_home_of_a_run_is_its_own_folder() {
         let outcome = shell("[ \"$HOME\" = \"$PWD\" ] && echo $GIVEN").env("GIVEN", "seen").run();
         assert_eq!(outcome.expect_code(0).stdout, "seen\n");
+    }
+
+    #[test]
+    fn a_run_with_few_descriptors_is_the_same_run_otherwise() {
+        let outcome = shell("ulimit -n; echo $GIVEN $1").args(["0", "a b"]).env("GIVEN", "seen").descriptors(64).run();
+        assert_eq!(outcome.expect_code(0).stdout, "64\nseen a b\n");
     }
 
     #[test]

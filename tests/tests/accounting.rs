@@ -65,6 +65,7 @@ fn a_request_whose_time_was_over_tells_how_far_it_had_come() {
 fn many_failures_do_not_pass_for_a_valid_measurement() {
     let mock = Mock::start(MockConfig { error_rate: 0.5, ..MockConfig::default() });
     let (outcome, results) = ended(mock.profile(), "--request-count 100 --concurrency 4 --isl 5 --osl 1", 0);
-    assert!(results.outcomes().error > 0 && outcome.stdout.contains("requests failed"), "{}", outcome.stdout);
-    assert!(outcome.stdout.contains("degraded"), "{}", outcome.stdout);
+    let verdict = &results.summary["inferometer"]["verdict"];
+    assert!(results.outcomes().error > 0 && verdict["reasons"].to_string().contains("requests failed"), "{verdict}");
+    assert_ne!(verdict["state"], "valid", "{}", outcome.stdout);
 }

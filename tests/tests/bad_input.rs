@@ -228,7 +228,7 @@ fn a_folder_that_already_holds_a_run_is_kept_unless_told_otherwise() {
     let path = folder.path().to_str().unwrap();
     let run = |count: &str, more: &[&str]| {
         Program::new()
-            .args(["profile", "--model", "mock", "--url", &mock.url(), "--tokenizer", "builtin"])
+            .args(["profile", "--accept-invalid", "--model", "mock", "--url", &mock.url(), "--tokenizer", "builtin"])
             .args(["--artifact-dir", path, "--request-count", count, "--isl", "10", "--osl", "4"])
             .args(more)
             .run()
@@ -261,7 +261,7 @@ fn an_artifact_folder_that_is_a_file_is_refused() {
 fn each_run_gets_a_folder_of_its_own_and_latest_points_to_the_newest() {
     let mock = Mock::start(MockConfig::default());
     let outcome = Program::new()
-        .args(["profile", "--model", "mock", "--url", &mock.url(), "--tokenizer", "builtin"])
+        .args(["profile", "--accept-invalid", "--model", "mock", "--url", &mock.url(), "--tokenizer", "builtin"])
         .args(SHORT)
         .run()
         .expect_code(0);

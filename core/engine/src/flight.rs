@@ -5,11 +5,11 @@ use crate::{
     job::{Course, Phase},
     pool::{Ready, body},
     reading::{Buffers, Reading},
-    store::{Detail, FirstEvent, Place, Store, TEXT_LIMIT},
+    store::FirstEvent,
     worker::Worker,
 };
 use inferometer_abi::types::{ABSENT_NS, Flow, NO_COUNT, Outcome};
-use inferometer_model::{Failure, FailureKind, Row};
+use inferometer_model::{Failure, FailureKind, Row, plan::PhaseKind};
 use inferometer_net::{RequestIds, Stamps};
 use std::{borrow::Cow, rc::Rc, sync::atomic::Ordering::Relaxed, time::Duration};
 
@@ -20,6 +20,8 @@ const MOST_EXCHANGES: u16 = 10_000;
 pub(crate) struct Flight {
     worker: Rc<Worker>,
     row: Row,
+    /// Number of its session in the schedule.
+    session: u64,
     buffers: Buffers,
     ids: RequestIds,
     first: FirstEvent,
@@ -48,6 +50,7 @@ impl Flight {
         Self {
             worker: Rc::clone(worker),
             row,
+            session: session.number,
             buffers,
             ids: worker.job.ids(worker.phase_index, session.number, turn),
             first: FirstEvent::default(),
@@ -58,13 +61,13 @@ impl Flight {
         }
     }
 
-    /// Sends it and reads the answer; the row as it was kept.
-    async fn fly(mut self, ready: &Ready, to: usize) -> Row {
+    /// Sends it, as it may be from `permitted` on, and reads the answer; the row as it was kept.
+    async fn fly(mut self, ready: &Ready, to: usize, permitted: u64) -> Row {
         let worker = Rc::clone(&self.worker);
         let job = &*worker.job;
         self.row.requested_output = ready.max_tokens;
         self.row.body_bytes = body(&ready.outgoing).len() as u32;
-        self.row.permitted = job.clock.now();
+        self.row.permitted = permitted;
         job.control.counters.sent.fetch_add(1, Relaxed);
         let limit = Duration::from_nanos(job.timeout_ns);
         let ended = match tokio::time::timeout(limit, self.exchanges(&worker, ready, to)).await {
@@ -147,33 +150,9 @@ impl Flight {
         let counters = &worker.job.control.counters;
         counters.events.fetch_add(u64::from(row.events), Relaxed);
         if row.is_ok() { &counters.ok } else { &counters.failed }.fetch_add(1, Relaxed);
+        let measured = worker.phase().plan.kind == PhaseKind::Profiling;
         let mut store = worker.store.borrow_mut();
-        let number = store.rows.len() as u32;
-        store.rows.push(*row);
-        let detail = self.detail(&mut store);
-        store.details.push(detail);
-        if let Some(failure) = failure {
-            store.failures.push((number, failure));
-        }
-    }
-
-    fn detail(&self, store: &mut Store) -> Detail {
-        let Buffers { gaps, text, reasoning, .. } = &self.buffers;
-        let mut detail = Detail {
-            ids: self.ids,
-            gaps: store.gaps.push(gaps),
-            text: Place::default(),
-            reasoning: Place::default(),
-            first: self.first,
-        };
-        let size = text.len() + reasoning.len();
-        if !self.buffers.is_cut && store.text_bytes + size <= TEXT_LIMIT {
-            store.text_bytes += size;
-            (detail.text, detail.reasoning) = (store.text.push(text), store.text.push(reasoning));
-        } else {
-            store.texts_let_go += 1;
-        }
-        detail
+        store.keep(row, self.session, &self.buffers, self.first, failure, measured);
     }
 }
 
@@ -228,21 +207,23 @@ pub(crate) async fn session(worker: &Rc<Worker>, phase: &Phase, course: Course, 
             Some(slots) => slots.acquire().await.ok(),
             None => None,
         };
-        let row = if worker.is_over(job.clock.now()) {
+        let now = job.clock.now();
+        let row = if worker.is_over(now) {
             // Dropping it keeps the row that says so.
             let row = flight.row;
             drop(flight);
             row
         } else {
-            flight.fly(&turns[turn], to).await
+            flight.fly(&turns[turn], to, now).await
         };
         drop(slot);
+        let end = if row.end == ABSENT_NS { now } else { row.end };
         let mut flow = Flow {
             session: course.number,
             turn: turn as u32,
             turns: turns.len() as u32,
-            at_ns: row.end.min(job.clock.now()).saturating_sub(phase.start_ns()),
-            latency_ns: if row.is_ok() { row.last } else { row.end }.saturating_sub(row.permitted),
+            at_ns: end.saturating_sub(phase.start_ns()),
+            latency_ns: if row.is_ok() { row.last } else { end }.saturating_sub(row.permitted),
             output_tokens: if row.usage_completion == NO_COUNT { 0 } else { row.usage_completion },
             failed: u32::from(!row.is_ok()),
             ..Flow::default()
@@ -250,7 +231,7 @@ pub(crate) async fn session(worker: &Rc<Worker>, phase: &Phase, course: Course, 
         turn += 1;
         let Some(next) = turns.get(turn) else { return flow };
         flow.next_delay_ns = next.time.delay_ns;
-        let intended = row.end.min(job.clock.now()).saturating_add(next.time.delay_ns);
+        let intended = end.saturating_add(next.time.delay_ns);
         // A turn that would come after the phase's end is none of its arrivals.
         if worker.is_over(intended) || job.control.is_stopped() {
             return flow;

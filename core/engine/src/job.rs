@@ -13,12 +13,12 @@ use inferometer_model::{
     config::ConnectionReuse,
     plan::{PhasePlan, Plan, ServerPlan},
 };
-use inferometer_net::{Destination, Head, RequestIds};
+use inferometer_net::{Destination, Head, RequestIds, check_source};
 use inferometer_tokens::seed_for;
 use std::{
     borrow::Cow,
     fmt::Display,
-    net::ToSocketAddrs as _,
+    net::{IpAddr, ToSocketAddrs as _},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering::SeqCst},
@@ -158,6 +158,8 @@ pub(crate) struct Course {
 /// Where requests go and what their heads say.
 pub(crate) struct Server {
     pub(crate) destinations: Vec<Destination>,
+    /// Addresses to connect from, where the user gave some.
+    pub(crate) sources: Vec<IpAddr>,
     /// The path that the endpoint calls its own.
     pub(crate) path: String,
     bases: Vec<Base>,
@@ -188,8 +190,10 @@ impl Server {
             headers.push(("Connection".to_owned(), "close".to_owned()));
         }
         let destinations = plan.urls.iter().map(look_up).collect::<Result<Vec<_>, _>>()?;
+        check_sources(&plan.sources, &destinations)?;
         let bases = plan.urls.iter().map(|url| Base::new(url, path)).collect();
-        let mut server = Self { destinations, path: path.to_owned(), bases, heads: Vec::new(), headers };
+        let (sources, path) = (plan.sources.clone(), path.to_owned());
+        let mut server = Self { destinations, sources, path, bases, heads: Vec::new(), headers };
         let heads = (0..server.destinations.len()).map(|to| server.render(to, &Outgoing::default()));
         let refuse = |failure: Failure| EngineError::Config(ConfigError::new(failure.message));
         server.heads = heads.collect::<Result<_, _>>().map_err(refuse)?;
@@ -239,6 +243,28 @@ fn look_up(url: &Url) -> Result<Destination, EngineError> {
     Ok(Destination { authority, addresses })
 }
 
+/// Checks that connections can come from each of `sources`, and that each of `destinations` can be reached from one.
+fn check_sources(sources: &[IpAddr], destinations: &[Destination]) -> Result<(), ConfigError> {
+    for source in sources {
+        check_source(*source).map_err(|e| {
+            let why = e.kind();
+            ConfigError::new(format!(
+                "--source-address {source}: {why}; give an address of this machine, as `ip address` lists them"
+            ))
+        })?;
+    }
+    let reaches = |destination: &Destination| {
+        let mut pairs = destination.addresses.iter().flat_map(|to| sources.iter().map(move |from| (to, from)));
+        pairs.any(|(to, from)| to.is_ipv4() == from.is_ipv4())
+    };
+    match destinations.iter().find(|destination| !sources.is_empty() && !reaches(destination)) {
+        None => Ok(()),
+        Some(Destination { authority, .. }) => Err(ConfigError::new(format!(
+            "--source-address: none is of the version of IP that {authority} is reached by; give one that is"
+        ))),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -248,5 +274,15 @@ mod tests {
         let destination = look_up(&Url::parse("http://[::1]:8000").unwrap()).unwrap();
         assert_eq!(destination.authority, "[::1]:8000");
         assert!(destination.addresses[0].is_ipv6());
+    }
+
+    #[test]
+    fn addresses_to_connect_from_are_ours_and_of_the_servers_version_of_ip() {
+        let destinations = [look_up(&Url::parse("http://127.0.0.1:8000").unwrap()).unwrap()];
+        let check = |source: &str| check_sources(&[source.parse().unwrap()], &destinations).map_err(|e| e.to_string());
+        assert_eq!(check("127.0.0.1"), Ok(()));
+        assert!(check("203.0.113.1").unwrap_err().contains("`ip address`"));
+        // Where there is no IPv6, that is said instead.
+        assert!(check("::1").unwrap_err().contains("--source-address"));
     }
 }

@@ -1,11 +1,15 @@
 //! [`Prepared`]: a plan made ready, and the run itself.
 
 use crate::{
-    Control, EngineError, Exporters, Finished, artifacts,
+    Control, EngineError, Exporters, Finished, artifacts, descriptors,
     job::Job,
     pool::{self, Pool},
-    ready, report,
+    precision::ClientFacts,
+    ready,
+    records::Records,
+    report::{self, Kept},
     share::{phase_spec, workers},
+    spill::{Spill, Stored, Writer},
     store::Store,
     tally,
     telemetry::Telemetry,
@@ -20,9 +24,10 @@ use inferometer_host::{Entry, Registry};
 use inferometer_metrics::{Options, Slos, TokenSource};
 use inferometer_model::{
     Clock, ConfigError,
-    config::ConnectionReuse,
+    config::{ConnectionReuse, ReceiveTimestamps},
     plan::{PhasePlan, Plan, SourcePlan},
 };
+use inferometer_net::Usage;
 use inferometer_tokens::{Tokenizer, TokenizerRequest, seed_for};
 use serde_json::{Map, Value};
 use std::{
@@ -32,7 +37,7 @@ use std::{
 };
 
 /// Exporters that write every run's files and show its result. Those that the user asks for come after them, so that one
-/// that hangs keeps nobody waiting.
+/// that hangs keeps nobody waiting and one that wants another's file does not get it.
 const EXPORTERS: [&str; 8] =
     ["json", "csv", "records", "inputs", "gpu_telemetry", "client_telemetry", "server_metrics", "console"];
 
@@ -140,7 +145,7 @@ impl Prepared {
             }
             strategies.push(own);
         }
-        raise_descriptor_limit();
+        descriptors::provide(job.phases.iter().map(|phase| &phase.plan), workers.into(), collectors.len() as u64)?;
         Ok(Self {
             benchmark_id: benchmark_id(job.clock),
             tokenizer: resolved.tokenizer,
@@ -198,15 +203,23 @@ impl Prepared {
             .map_err(|source| EngineError::System { what: "starting a thread for telemetry", source })?;
         let telemetry = Arc::new(telemetry);
         telemetry.wait_until_ready();
-        let gate = Arc::new(Gate::new(self.strategies.len()));
+        let workers = self.strategies.len();
+        let counts = self.options.token_source != TokenSource::ServerOnly;
+        let (writer, links) = Writer::start(Spill::within(folder), workers)
+            .map_err(|source| EngineError::System { what: "starting a thread for finished requests", source })?;
+        let gate = Arc::new(Gate::new(workers));
         let mut threads = Vec::new();
-        for (shard, strategies) in self.strategies.into_iter().enumerate() {
+        for ((shard, strategies), link) in self.strategies.into_iter().enumerate().zip(links) {
             let assignment = Assignment {
                 job: Arc::clone(&self.job),
                 shard: shard as u16,
                 strategies,
+                store: Store::new(shard, workers, link, counts),
                 streaming: self.options.streaming,
-                pooled: self.plan.server.reuse == ConnectionReuse::Pooled,
+                usage: Usage {
+                    pooled: self.plan.server.reuse == ConnectionReuse::Pooled,
+                    stamped: self.plan.server.receive_timestamps == ReceiveTimestamps::Kernel,
+                },
                 gate: Arc::clone(&gate),
                 telemetry: Arc::clone(&telemetry),
             };
@@ -226,14 +239,18 @@ impl Prepared {
         for line in inferometer_host::drain_log() {
             notes.push(format!("{}: {}", line.target, line.message));
         }
-        let busy = found.iter().map(|found| found.busy).fold(0.0, f64::max);
+        notes.extend(loopback_note(found.iter().map(|found| found.loopback_addresses).max().unwrap_or(0)));
+        let client = ClientFacts::of(&found);
         let strategy_error = found.iter_mut().find_map(|found| found.strategy_error.take());
         let mut stores: Vec<Store> = found.into_iter().map(|found| found.store).collect();
-        let tally = if self.options.token_source == TokenSource::ServerOnly {
-            tally::Tally::default()
-        } else {
-            tally::tally(&mut stores, &self.job.phases, &self.job.pool, &self.tokenizer)
-        };
+        let mut segments: Vec<Stored> = stores.iter_mut().flat_map(Store::take_segments).collect();
+        let (spill, written) =
+            writer.finish().map_err(|source| EngineError::System { what: "keeping finished requests", source })?;
+        segments.extend(written);
+        let mut records = Records::new(spill, segments);
+        if counts {
+            tally::tally(&mut records, &self.job.pool, &self.tokenizer);
+        }
         let facts = report::Facts {
             plan: &self.plan,
             invocation: &self.invocation,
@@ -242,16 +259,23 @@ impl Prepared {
             folder,
             options: &self.options,
             notes,
-            busy,
+            client,
             strategy_error,
-            tally,
+            kept: Kept::of(&stores),
             logs: &collected.logs,
         };
-        let report = report::report(&self.job, &stores, facts);
-        let error_limit = self.plan.error_limit;
-        let finished =
-            Finished { logs: collected.logs, report, stores, job: self.job, options: self.options, error_limit };
-        Ok((Arc::new(finished), Exporters::new(self.exporters, folder, self.plan.output)))
+        let (report, reach) = report::report(&self.job, &records, facts);
+        let finished = Finished {
+            logs: collected.logs,
+            report,
+            records,
+            reach,
+            job: self.job,
+            options: self.options,
+            error_limit: self.plan.error_limit,
+            accepts_invalid: self.plan.accepts_invalid,
+        };
+        Ok((Arc::new(finished), Exporters::new(self.exporters, EXPORTERS.len(), folder, self.plan.output)))
     }
 }
 
@@ -303,16 +327,18 @@ fn metric_options(plan: &Plan, endpoint: &dyn Endpoint, slos: Option<Slos>) -> R
     Ok(options)
 }
 
+/// Whether the ports of one address did not do.
+fn loopback_note(addresses: usize) -> Option<String> {
+    (addresses > 1).then(|| {
+        format!(
+            "connections came from {addresses} addresses, 127.0.0.1 to 127.0.0.{addresses}, since the ports of fewer had \
+             run out"
+        )
+    })
+}
+
 /// Twelve hexadecimal digits that differ from run to run.
 fn benchmark_id(clock: Clock) -> String {
     let drawn = seed_for(clock.epoch_ns(), "benchmark-id", u64::from(std::process::id()));
     format!("{:012x}", drawn >> 16)
-}
-
-/// Each connection takes a descriptor; the soft limit is often 1,024.
-fn raise_descriptor_limit() {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    let limit = getrlimit(Resource::Nofile);
-    // Where it cannot be raised, connections beyond it fail with the system's own words.
-    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
 }

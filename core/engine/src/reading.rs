@@ -12,7 +12,7 @@ use inferometer_abi::{
     },
 };
 use inferometer_model::{Failure, FailureKind, Row};
-use inferometer_net::{Delivery, Receiver, Whole};
+use inferometer_net::{Arrival, Delivery, Receiver, Whole};
 use std::borrow::Cow;
 
 /// What names of content types have in them that come as streams; lines of JSON go by many names.
@@ -123,7 +123,7 @@ impl<'a> Reading<'a> {
 
     /// Takes in what an event or a body holds. `within` is what its spans point into.
     #[inline]
-    fn take(&mut self, delta: &Delta, within: &[u8], at_ns: u64) -> Result<(), Failure> {
+    fn take(&mut self, delta: &Delta, within: &[u8], arrival: Arrival) -> Result<(), Failure> {
         let job = self.job;
         let lies = || job.blame("it named bytes outside the event");
         let text = |span: Span| span.of(within).ok_or_else(lies);
@@ -158,9 +158,10 @@ impl<'a> Reading<'a> {
         if row.events == 0 {
             *self.first = FirstEvent { text: kept.len() as u32, reasoning: thought.len() as u32 };
         }
+        let Arrival { at_ns, lag_ns } = arrival;
         if self.streamed {
             match row.events {
-                0 => row.first = at_ns,
+                0 => (row.first, row.first_lag) = (at_ns, lag_ns),
                 1 => row.second = at_ns,
                 _ => {}
             }
@@ -171,7 +172,7 @@ impl<'a> Reading<'a> {
                 row.first_output = at_ns;
             }
         }
-        row.last = at_ns;
+        (row.last, row.last_lag) = (at_ns, lag_ns);
         row.events += 1;
         Ok(())
     }
@@ -186,7 +187,7 @@ impl Receiver for Reading<'_> {
     }
 
     #[inline]
-    fn event(&mut self, name: &[u8], data: &[u8], at_ns: u64) -> Result<(), Failure> {
+    fn event(&mut self, name: &[u8], data: &[u8], arrival: Arrival) -> Result<(), Failure> {
         let name = std::str::from_utf8(name).unwrap_or_default();
         let event = Event { name: name.into(), data: data.into(), index: self.events, flags: 0 };
         self.events += 1;
@@ -196,12 +197,12 @@ impl Receiver for Reading<'_> {
         let job = self.job;
         let read = job.endpoint.on_event(&event, &mut delta, &mut scratch).map_err(|kind| unreadable(job, kind, data));
         let within = if delta.flags & delta_flags::SCRATCH != 0 { scratch.as_slice() } else { data };
-        let taken = read.and_then(|()| self.take(&delta, within, at_ns));
+        let taken = read.and_then(|()| self.take(&delta, within, arrival));
         self.buffers.scratch = scratch;
         taken
     }
 
-    fn whole(&mut self, Whole { fields, body, is_cut }: Whole<'_>, at_ns: u64) -> Result<(), Failure> {
+    fn whole(&mut self, Whole { fields, body, is_cut }: Whole<'_>, arrival: Arrival) -> Result<(), Failure> {
         if !(200..300).contains(&self.status) {
             let redirect = if (300..400).contains(&self.status) { " (redirects are not followed)" } else { "" };
             let message = format!("{} {}{redirect}", self.status, server_message(body));
@@ -218,9 +219,8 @@ impl Receiver for Reading<'_> {
             body: body.into(),
         };
         let job = self.job;
-        let fields = fields.read();
         let headers: Vec<Field<'_>> =
-            fields.iter().map(|(name, value)| Field { name: (*name).into(), value: (&**value).into() }).collect();
+            fields.iter().map(|(name, value)| Field { name: name.into(), value: value.into() }).collect();
         let path = if self.path.is_empty() { &job.server.path } else { &*self.path };
         let exchange = Exchange { state: self.state, headers: headers.as_slice().into(), ..Exchange::new(path) };
         let mut reply = Reply::default();
@@ -238,7 +238,7 @@ impl Receiver for Reading<'_> {
         self.next = reply.next.into_iter().next();
         for delta in &reply.deltas {
             let within = if delta.flags & delta_flags::SCRATCH != 0 { reply.scratch.as_slice() } else { body };
-            self.take(delta, within, at_ns)?;
+            self.take(delta, within, arrival)?;
         }
         Ok(())
     }
@@ -257,14 +257,17 @@ fn push_text(out: &mut Vec<u8>, text: &[u8], escaped: bool) {
         out.extend_from_slice(text);
         return;
     }
-    for &byte in text {
-        match byte {
-            b'"' | b'\\' => out.extend_from_slice(&[b'\\', byte]),
+    let mut rest = text;
+    while let Some(at) = rest.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..0x20)) {
+        out.extend_from_slice(&rest[..at]);
+        match rest[at] {
             b'\n' => out.extend_from_slice(b"\\n"),
-            0..0x20 => out.extend_from_slice(format!("\\u{byte:04x}").as_bytes()),
-            _ => out.push(byte),
+            byte @ 0..0x20 => out.extend_from_slice(format!("\\u{byte:04x}").as_bytes()),
+            byte => out.extend_from_slice(&[b'\\', byte]),
         }
+        rest = &rest[at + 1..];
     }
+    out.extend_from_slice(rest);
 }
 
 /// Kept text as it reads; what does not unescape is taken as it stands.

@@ -1,70 +1,98 @@
-//! [`Record`]s as exporters see them, made of what the workers kept.
+//! [`Record`]s as exporters see them, made of what the workers kept: a batch at a time, for all exporters at once.
 
-use crate::{Finished, store::gaps};
-use inferometer_abi::types::{Outcome, Record};
+use crate::{
+    Finished,
+    segment::{Segment, gaps},
+};
+use inferometer_abi::types::Record;
+use inferometer_model::{Failure, Row};
+use inferometer_net::RequestIds;
+use std::ops::Range;
 
-/// The parts of a record that are made for it.
-pub(crate) struct Parts {
+/// Records of a batch.
+const MOST_RECORDS: usize = 1_024;
+/// Gaps of a batch, if there are not as many records before.
+const MOST_GAPS: usize = 1 << 16;
+
+/// What some records are made of, in the order in which they are told.
+#[derive(Default)]
+pub(crate) struct Batch {
+    parts: Vec<Parts>,
     gaps: Vec<u64>,
+    /// Of all metrics of the run's catalogue for each record.
     values: Vec<f64>,
-    message: String,
-    kind: &'static str,
 }
 
-impl Parts {
-    pub(crate) fn new(finished: &Finished, (s, r): (usize, usize)) -> Self {
-        let store = &finished.stores[s];
-        let (row, detail) = (&store.rows[r], &store.details[r]);
-        let (mut words, mut values) = (Vec::new(), Vec::new());
-        gaps::read(store.gaps.get(detail.gaps), &mut words);
-        inferometer_metrics::values(&finished.options, row, &mut values);
-        let failure = if row.outcome == Outcome::OK {
-            None
-        } else {
-            let at = store.failures.binary_search_by_key(&(r as u32), |(number, _)| *number);
-            at.ok().map(|at| &store.failures[at].1)
-        };
-        Self {
-            gaps: words,
-            values,
-            message: failure.map(|failure| failure.message.to_string()).unwrap_or_default(),
-            kind: failure.map_or("", |failure| failure.kind.as_str()),
-        }
+struct Parts {
+    row: Row,
+    ids: RequestIds,
+    gaps: Range<usize>,
+    values: Range<usize>,
+    failure: Option<Failure>,
+}
+
+impl Batch {
+    /// Adds the request that is `row` of `segment`.
+    pub(crate) fn push(&mut self, finished: &Finished, segment: &Segment, row: usize, scratch: &mut Vec<f64>) {
+        let (gaps_start, values_start) = (self.gaps.len(), self.values.len());
+        gaps::read(segment.gaps(row), &mut self.gaps);
+        let (session, failure) = (segment.session(row), segment.failure(row).cloned());
+        let row = segment.rows[row];
+        inferometer_metrics::values(&finished.options, &row, scratch);
+        self.values.extend_from_slice(scratch);
+        self.parts.push(Parts {
+            row,
+            ids: finished.job.ids(row.phase, session, row.turn),
+            gaps: gaps_start..self.gaps.len(),
+            values: values_start..self.values.len(),
+            failure,
+        });
     }
-}
 
-pub(crate) fn record<'a>(finished: &'a Finished, (s, r): (usize, usize), parts: &'a Parts) -> Record<'a> {
-    let row = &finished.stores[s].rows[r];
-    let job = &finished.job;
-    let session = &job.pool.sessions[row.session as usize];
-    let phase = &job.phases[usize::from(row.phase)].plan;
-    let ids = finished.stores[s].details[r].ids;
-    Record {
-        index: row.index,
-        session: row.session,
-        turn: row.turn,
-        phase: u32::from(row.phase),
-        worker: u32::from(row.worker),
-        status: u32::from(row.status),
-        outcome: row.outcome,
-        events: row.events,
-        request_id: ids.request,
-        correlation_id: ids.correlation,
-        intended_ns: row.intended,
-        permitted_ns: row.permitted,
-        sent_ns: row.sent,
-        headers_ns: row.headers,
-        first_ns: row.first,
-        last_ns: row.last,
-        end_ns: row.end,
-        gaps_ns: parts.gaps.as_slice().into(),
-        values: parts.values.as_slice().into(),
-        conversation_id: session.name.as_str().into(),
-        phase_name: phase.name.as_str().into(),
-        phase_kind: phase.kind.as_str().into(),
-        error_type: parts.kind.into(),
-        error_message: parts.message.as_str().into(),
-        body: crate::pool::body(&session.turns[row.turn as usize].outgoing).into(),
-        reserved: [0; 8],
+    pub(crate) fn is_full(&self) -> bool {
+        self.parts.len() >= MOST_RECORDS || self.gaps.len() >= MOST_GAPS
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.parts.is_empty()
+    }
+
+    /// The records.
+    pub(crate) fn records<'a>(&'a self, finished: &'a Finished) -> Vec<Record<'a>> {
+        self.parts.iter().map(|parts| self.record(finished, parts)).collect()
+    }
+
+    fn record<'a>(&'a self, finished: &'a Finished, parts: &'a Parts) -> Record<'a> {
+        let Parts { row, ids, failure, .. } = parts;
+        let session = &finished.job.pool.sessions[row.session as usize];
+        let phase = &finished.job.phases[usize::from(row.phase)].plan;
+        Record {
+            index: row.index,
+            session: row.session,
+            turn: row.turn,
+            phase: u32::from(row.phase),
+            worker: u32::from(row.worker),
+            status: u32::from(row.status),
+            outcome: row.outcome,
+            events: row.events,
+            request_id: ids.request,
+            correlation_id: ids.correlation,
+            intended_ns: row.intended,
+            permitted_ns: row.permitted,
+            sent_ns: row.sent,
+            headers_ns: row.headers,
+            first_ns: row.first,
+            last_ns: row.last,
+            end_ns: row.end,
+            gaps_ns: self.gaps[parts.gaps.clone()].into(),
+            values: self.values[parts.values.clone()].into(),
+            conversation_id: session.name.as_str().into(),
+            phase_name: phase.name.as_str().into(),
+            phase_kind: phase.kind.as_str().into(),
+            error_type: failure.as_ref().map_or("", |failure| failure.kind.as_str()).into(),
+            error_message: failure.as_ref().map_or("", |failure| &failure.message).into(),
+            body: crate::pool::body(&session.turns[row.turn as usize].outgoing).into(),
+            reserved: [0; 8],
+        }
     }
 }

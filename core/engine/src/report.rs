@@ -2,32 +2,26 @@
 
 use crate::{
     Invocation,
+    failures::Reach,
     input_config::input_config,
     job::{Job, Phase},
-    store::{Store, gaps},
-    tally::Tally,
+    precision::ClientFacts,
+    records::Records,
+    store::Store,
     telemetry::SourceLog,
+    totals::{PhaseTotals, Totals},
     verdict::verdict,
 };
-use inferometer_abi::{
-    documents::{
-        Component, ErrorGroup, Export, LoadReport, PhaseReport, Report, Run, Series, TelemetrySource, Verdict,
-    },
-    types::{ABSENT_NS, NO_COUNT, Outcome},
-};
+use inferometer_abi::documents::{Component, Export, PhaseReport, Report, Run, Series, TelemetrySource, Verdict};
 use inferometer_metrics::{
-    Options, PhaseMetrics, Summary, Window, catalogue,
+    Options, PhaseMetrics, Window, catalogue,
     telemetry::{Span, summarize},
 };
 use inferometer_model::{
-    FailureKind, Row,
     config::ExportLevel,
     plan::{PhaseKind, PhasePlan, Plan},
 };
-use std::{collections::BTreeMap, path::Path};
-
-/// A difference between the server's and the local token counts beyond this is worth a note.
-const COUNT_DIFFERENCE: f64 = 0.1;
+use std::path::Path;
 
 /// What the report is made of besides rows.
 pub(crate) struct Facts<'a> {
@@ -38,38 +32,71 @@ pub(crate) struct Facts<'a> {
     pub(crate) folder: &'a Path,
     pub(crate) options: &'a Options,
     pub(crate) notes: Vec<String>,
-    /// Share of the time the busiest worker was on a processor.
-    pub(crate) busy: f64,
+    pub(crate) client: ClientFacts,
     pub(crate) strategy_error: Option<inferometer_abi::types::Error>,
-    pub(crate) tally: Tally,
+    pub(crate) kept: Kept,
     pub(crate) logs: &'a [SourceLog],
 }
 
-/// Everything a run found.
-pub(crate) fn report(job: &Job, stores: &[Store], facts: Facts<'_>) -> Report {
+/// What the workers counted while they kept their requests.
+#[derive(Default)]
+pub(crate) struct Kept {
+    /// Measured requests whose tokens were to be counted here.
+    pub(crate) to_count: u64,
+    /// Answers that were too long to be kept.
+    pub(crate) cut: u64,
+    /// Arrivals by phase that were due and that no worker came round to.
+    missed: Vec<u64>,
+}
+
+impl Kept {
+    /// What the workers counted together.
+    pub(crate) fn of(stores: &[Store]) -> Self {
+        let phases = stores.iter().map(|store| store.missed.len()).max().unwrap_or(0);
+        let missed = |phase| stores.iter().filter_map(|store| store.missed.get(phase)).sum();
+        Self {
+            to_count: stores.iter().map(|store| store.to_count).sum(),
+            cut: stores.iter().map(|store| store.cut).sum(),
+            missed: (0..phases).map(missed).collect(),
+        }
+    }
+
+    fn missed(&self, phase: usize) -> u64 {
+        self.missed.get(phase).copied().unwrap_or(0)
+    }
+}
+
+/// Everything a run found, and whether no connection was ever made.
+pub(crate) fn report(job: &Job, records: &Records, facts: Facts<'_>) -> (Report, Reach) {
+    let kinds: Vec<PhaseKind> = job.phases.iter().map(|phase| phase.plan.kind).collect();
+    let Totals { phases: totals, counted, resent, precision, reach, lost } =
+        Totals::of(&kinds, records, facts.options, &facts.client);
     let mut phases: Vec<PhaseReport> = Vec::new();
     let mut unseen = Vec::new();
-    for index in 0..job.phases.len() {
+    for (index, totals) in totals.into_iter().enumerate() {
         // Between the load before and the load after.
         let start_ns = phases.iter().map(|phase| phase.end_ns).max().unwrap_or(0);
         let next = job.phases.get(index + 1).map(Phase::start_ns);
         let alone = Window { start_ns, end_ns: next.filter(|&next| next > 0).unwrap_or(u64::MAX) };
-        let phase = phase(job, stores, index, alone, &facts);
+        let phase = phase(&job.phases[index].plan, totals, facts.kept.missed(index), alone, &facts);
         if job.phases[index].plan.kind == PhaseKind::Profiling && phase.end_ns > 0 {
             let window = Window { start_ns: phase.start_ns, end_ns: phase.end_ns };
             unseen.extend(facts.logs.iter().filter_map(|log| log.unseen(Span { window, alone })));
         }
         phases.push(phase);
     }
+    if let Some(phase) = phases.iter_mut().rfind(|phase| phase.kind == "profiling") {
+        phase.precision = Some(precision.finish(&facts.client));
+    }
     let was_cancelled = job.control.is_stopped();
     let mut notes = facts.notes;
     notes.extend(unseen);
-    let measured = || {
-        let rows = stores.iter().flat_map(|store| &store.rows);
-        rows.filter(|row| job.phases[usize::from(row.phase)].plan.kind == PhaseKind::Profiling)
-    };
-    notes.extend(count_note(measured(), facts.tally));
-    notes.extend(resent_note(measured()));
+    let lost = lost.words();
+    notes.extend(records.note());
+    notes.extend(lost.clone());
+    let measured_ok = phases.iter().filter(|phase| phase.kind == "profiling").map(|phase| phase.outcomes.ok).sum();
+    notes.extend(counted.note(facts.kept.to_count, measured_ok));
+    notes.extend(resent_note(resent));
     let unstreamed = |phase: &&PhaseReport| {
         phase.outcomes.ok > 0 && phase.kind == "profiling" && !phase.metrics.contains_key("time_to_first_token")
     };
@@ -80,10 +107,10 @@ pub(crate) fn report(job: &Job, stores: &[Store], facts: Facts<'_>) -> Report {
                 .to_owned(),
         );
     }
-    let let_go: u64 = stores.iter().map(|store| store.texts_let_go).sum();
-    if let_go > 0 {
+    if facts.kept.cut > 0 {
         notes.push(format!(
-            "the text of {let_go} answers was let go to bound the memory; their tokens are the server's alone"
+            "{} answers were too long to be kept for counting; their tokens are the server's alone",
+            facts.kept.cut
         ));
     }
     if let Some(error) = &facts.strategy_error {
@@ -92,7 +119,7 @@ pub(crate) fn report(job: &Job, stores: &[Store], facts: Facts<'_>) -> Report {
     let reason = if was_cancelled {
         Some("interrupted by the user".to_owned())
     } else {
-        facts.strategy_error.map(|error| format!("the timing strategy failed: {error}"))
+        facts.strategy_error.map(|error| format!("the timing strategy failed: {error}")).or(lost)
     };
     let mut report = Report {
         run: Run {
@@ -120,21 +147,13 @@ pub(crate) fn report(job: &Job, stores: &[Store], facts: Facts<'_>) -> Report {
         notes,
         sources: facts.logs.iter().map(|log| log.source.clone()).collect(),
     };
-    report.verdict = verdict(&report, facts.busy);
-    report
+    let has_slots = facts.plan.phases.last().is_some_and(|phase| phase.concurrency.is_some());
+    report.verdict = verdict(&report, has_slots);
+    (report, reach)
 }
 
-fn phase(job: &Job, stores: &[Store], index: usize, alone: Window, facts: &Facts<'_>) -> PhaseReport {
-    let plan = &job.phases[index].plan;
-    let mut summary = Summary::new(facts.options.clone());
-    let mut words = Vec::new();
-    for store in stores {
-        for (row, detail) in store.rows.iter().zip(&store.details).filter(|(row, _)| usize::from(row.phase) == index) {
-            gaps::read(store.gaps.get(detail.gaps), &mut words);
-            summary.push(row, &words);
-        }
-    }
-    let found = summary.finish();
+fn phase(plan: &PhasePlan, totals: PhaseTotals, missed: u64, alone: Window, facts: &Facts<'_>) -> PhaseReport {
+    let found = totals.summary.finish();
     let telemetry = telemetry(facts.logs, found.window.map(|window| Span { window, alone }));
     let sources: Vec<TelemetrySource> = facts.logs.iter().map(|log| log.source.clone()).collect();
     let energy = inferometer_metrics::telemetry::energy(
@@ -145,20 +164,19 @@ fn phase(job: &Job, stores: &[Store], index: usize, alone: Window, facts: &Facts
     );
     let PhaseMetrics { window, mut outcomes, mut metrics } = found;
     metrics.extend(energy.into_iter().map(|metric| (metric.info.tag.clone(), metric)));
-    let missed: u64 = stores.iter().filter_map(|store| store.missed.get(index)).sum();
     outcomes.total += missed;
     outcomes.dropped += missed;
-    let rows = || stores.iter().flat_map(|store| &store.rows).filter(|row| usize::from(row.phase) == index);
     PhaseReport {
         name: plan.name.clone(),
         kind: plan.kind.as_str().to_owned(),
         start_ns: window.map_or(0, |window| window.start_ns),
         end_ns: window.map_or(0, |window| window.end_ns),
         outcomes,
-        load: load(plan, &rows(), window),
+        load: totals.pace.report(plan, window),
         metrics,
-        errors: errors(stores, index),
+        errors: totals.failures.groups(),
         telemetry,
+        precision: None,
     }
 }
 
@@ -169,119 +187,10 @@ fn telemetry(logs: &[SourceLog], span: Option<Span>) -> Vec<Series> {
     logs.iter().enumerate().flat_map(series).collect()
 }
 
-/// What was asked of the schedule and what became of it.
-fn load<'a>(plan: &PhasePlan, rows: &(impl Iterator<Item = &'a Row> + Clone), window: Option<Window>) -> LoadReport {
-    let slots = |slots: u64| format!("{slots} {} in flight", if slots == 1 { "request" } else { "requests" });
-    let asked = match (plan.rate, plan.concurrency) {
-        (Some(rate), limit) => {
-            let limit = limit.map_or_else(String::new, |limit| format!(", at most {}", slots(limit)));
-            format!("{rate:.1} requests/s, {}{limit}", plan.strategy)
-        }
-        (None, Some(limit)) => slots(limit),
-        (None, None) => plan.strategy.clone(),
-    };
-    let sent = rows.clone().filter(|row| row.sent != ABSENT_NS);
-    let (first, last) = sent.clone().fold((u64::MAX, 0), |(a, b), row| (a.min(row.sent), b.max(row.sent)));
-    let count = sent.clone().count();
-    let span = last.saturating_sub(first) as f64 / 1e9;
-    // So many requests have one gap less between them.
-    let achieved_rate = (count > 1 && span > 0.0).then(|| (count - 1) as f64 / span);
-    let busy: f64 = sent.clone().map(|row| row.end.saturating_sub(row.permitted) as f64).sum();
-    let in_flight = window.filter(|window| window.duration_ns() > 0).map(|window| busy / window.duration_ns() as f64);
-    let mut lags: Vec<f64> = sent.map(|row| row.sent.saturating_sub(row.intended) as f64 / 1e6).collect();
-    let lag = inferometer_metrics::stats::of(&mut lags);
-    let achieved = match (plan.rate, achieved_rate, in_flight) {
-        (Some(_), Some(rate), _) => format!("{rate:.1} requests/s"),
-        (None, _, Some(in_flight)) => format!("{in_flight:.1} requests in flight"),
-        _ => String::new(),
-    };
-    LoadReport {
-        strategy: plan.strategy.clone(),
-        asked,
-        achieved,
-        asked_rate: plan.rate,
-        achieved_rate,
-        in_flight,
-        lag_p50_ms: lag.p50,
-        lag_p99_ms: lag.p99,
-        tail_s: window.filter(|_| count > 0).map(|window| window.end_ns.saturating_sub(last) as f64 / 1e9),
-        sends_by_time: plan.stop.duration_ns.is_some(),
-    }
-}
-
-/// Failures of a phase, grouped by kind, status and message with its numbers masked; most frequent first.
-fn errors(stores: &[Store], phase: usize) -> Vec<ErrorGroup> {
-    let mut groups: BTreeMap<(FailureKind, u16, String), ErrorGroup> = BTreeMap::new();
-    for store in stores {
-        for (number, failure) in &store.failures {
-            let row = &store.rows[*number as usize];
-            if usize::from(row.phase) != phase || row.outcome != Outcome::ERROR {
-                continue;
-            }
-            let key = (failure.kind, row.status, mask(&failure.message));
-            let group = groups.entry(key).or_insert_with(|| ErrorGroup {
-                code: (row.status != 0).then_some(u32::from(row.status)),
-                kind: failure.kind.as_str().to_owned(),
-                message: failure.message.to_string(),
-                count: 0,
-            });
-            group.count += 1;
-        }
-    }
-    let mut groups: Vec<ErrorGroup> = groups.into_values().collect();
-    groups.sort_by_key(|group| std::cmp::Reverse(group.count));
-    groups
-}
-
-/// A message without what differs from request to request: words with digits in them.
-fn mask(message: &str) -> String {
-    let varies = |word: &str| word.bytes().any(|byte| byte.is_ascii_digit());
-    message.split(' ').map(|word| if varies(word) { "#" } else { word }).collect::<Vec<_>>().join(" ")
-}
-
 /// Requests sent twice, which a server that closes connections at will makes necessary.
-fn resent_note<'a>(rows: impl Iterator<Item = &'a Row>) -> Option<String> {
-    let resent = rows.filter(|row| row.resent).count();
+fn resent_note(resent: u64) -> Option<String> {
     (resent > 0).then(|| {
         let requests = if resent == 1 { "1 request was".to_owned() } else { format!("{resent} requests were") };
         format!("{requests} sent anew on a fresh connection: the server had closed the pooled one without a word")
     })
-}
-
-/// Where the server and the local tokenizer count differently, said once.
-fn count_note<'a>(rows: impl Iterator<Item = &'a Row>, tally: Tally) -> Option<String> {
-    let (mut server, mut local, mut compared) = (0_u64, 0_u64, 0_u64);
-    for row in rows.filter(|row| row.is_ok()) {
-        let ours = row.local_output.checked_add(row.local_reasoning);
-        if let (Some(ours), true) = (ours, row.usage_completion != NO_COUNT && row.local_output != NO_COUNT) {
-            server += u64::from(row.usage_completion);
-            local += u64::from(ours);
-            compared += 1;
-        }
-    }
-    if local == 0 || (server as f64 / local as f64 - 1.0).abs() <= COUNT_DIFFERENCE {
-        return None;
-    }
-    let mean = |sum: u64| sum as f64 / compared as f64;
-    let of = if tally.counted < tally.of {
-        format!(" (counted on {} of {})", tally.counted, tally.of)
-    } else {
-        String::new()
-    };
-    Some(format!(
-        "the server reports {:.1} output tokens a request where the local tokenizer counts {:.1}{of}; the server's are used",
-        mean(server),
-        mean(local)
-    ))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn messages_that_differ_in_numbers_are_one_group() {
-        assert_eq!(mask("request a1b2 took 30 s"), mask("request c3d4 took 31 s"));
-        assert_ne!(mask("no such model"), mask("no such route"));
-    }
 }

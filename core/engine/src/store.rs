@@ -1,151 +1,175 @@
-//! What a worker keeps of finished requests: rows, and the parts that vary in size in blocks that never move.
+//! [`Store`]: where a worker keeps its finished requests during the load, in memory of a bounded size.
+//!
+//! Up to [`MEMORY`] bytes of all workers together stay in memory: some 147,000 requests of one event each, or 32,000
+//! of 200 events. What comes after that goes to a temporary file; see [`crate::spill`]. Answers are kept only where
+//! their tokens will be counted.
 
+pub(crate) use crate::segment::{FirstEvent, gaps};
+use crate::{
+    reading::Buffers,
+    segment::{Answer, Entry, Segment},
+    spill::{Link, Stored},
+};
+use inferometer_abi::types::{ABSENT_NS, NO_COUNT};
 use inferometer_model::{Failure, Row};
-use inferometer_net::RequestIds;
 
-/// Elements per block of an [`Arena`].
-const BLOCK: usize = 1 << 16;
-
-/// A place in an [`Arena`].
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Place {
-    block: u32,
-    start: u32,
-    len: u32,
-}
-
-impl Place {
-    pub(crate) fn len(self) -> usize {
-        self.len as usize
-    }
-}
-
-/// Slices kept in blocks, so that growing never copies what is there.
-#[derive(Debug)]
-pub(crate) struct Arena<T> {
-    blocks: Vec<Vec<T>>,
-}
-
-impl<T> Default for Arena<T> {
-    fn default() -> Self {
-        Self { blocks: Vec::new() }
-    }
-}
-
-impl<T: Copy> Arena<T> {
-    pub(crate) fn push(&mut self, items: &[T]) -> Place {
-        if items.is_empty() {
-            return Place::default();
-        }
-        if self.blocks.last().is_none_or(|block| block.capacity() - block.len() < items.len()) {
-            self.blocks.push(Vec::with_capacity(BLOCK.max(items.len())));
-        }
-        let block = self.blocks.len() - 1;
-        let start = self.blocks[block].len();
-        self.blocks[block].extend_from_slice(items);
-        Place { block: block as u32, start: start as u32, len: items.len() as u32 }
-    }
-
-    pub(crate) fn get(&self, place: Place) -> &[T] {
-        match self.blocks.get(place.block as usize) {
-            Some(block) => &block[place.start as usize..][..place.len()],
-            None => &[],
-        }
-    }
-}
-
-/// Gaps between events in nanoseconds, 32 bits each; longer ones (over 4.29 s) take three words.
-pub(crate) mod gaps {
-    const LONG: u32 = u32::MAX;
-
-    /// Appends `gap_ns`.
-    #[inline]
-    pub(crate) fn push(words: &mut Vec<u32>, gap_ns: u64) {
-        match u32::try_from(gap_ns) {
-            Ok(short) if short != LONG => words.push(short),
-            _ => words.extend_from_slice(&[LONG, (gap_ns >> 32) as u32, gap_ns as u32]),
-        }
-    }
-
-    /// The gaps in `words`.
-    pub(crate) fn read(words: &[u32], out: &mut Vec<u64>) {
-        out.clear();
-        let mut words = words.iter().map(|word| u64::from(*word));
-        while let Some(word) = words.next() {
-            let gap = if word == u64::from(LONG) {
-                words.next().unwrap_or_default() << 32 | words.next().unwrap_or_default()
-            } else {
-                word
-            };
-            out.push(gap);
-        }
-    }
-}
-
-/// What is kept of a request beside its row.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Detail {
-    /// What it was called on the wire.
-    pub(crate) ids: RequestIds,
-    /// Gaps between its content events.
-    pub(crate) gaps: Place,
-    /// Its answer, still JSON-escaped.
-    pub(crate) text: Place,
-    /// Its reasoning, still JSON-escaped.
-    pub(crate) reasoning: Place,
-    /// How much of them the first content event brought.
-    pub(crate) first: FirstEvent,
-}
-
-/// How much the first content event brought, in bytes of kept text.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct FirstEvent {
-    pub(crate) text: u32,
-    pub(crate) reasoning: u32,
-}
+/// Bytes of finished requests that all workers together keep in memory.
+const MEMORY: usize = 32 << 20;
+/// Where the server gives the counts itself, so many requests are counted to check them.
+const CHECKED: usize = 1_000;
+/// Most bytes of one answer that are kept.
+pub(crate) const ANSWER_LIMIT: usize = 16 << 20;
 
 /// Everything one worker found.
 #[derive(Debug, Default)]
 pub(crate) struct Store {
-    pub(crate) rows: Vec<Row>,
-    pub(crate) details: Vec<Detail>,
-    pub(crate) gaps: Arena<u32>,
-    pub(crate) text: Arena<u8>,
-    /// Failures, with the number of their row.
-    pub(crate) failures: Vec<(u32, Failure)>,
-    /// Bytes of answers kept.
-    pub(crate) text_bytes: usize,
-    /// Answers whose text was let go to bound the memory.
-    pub(crate) texts_let_go: u64,
+    filling: Segment,
+    full: Vec<Stored>,
+    /// Bytes that may still be kept in memory.
+    room: usize,
+    /// Where full segments go when there is no room.
+    link: Option<Link>,
+    /// Whether there is a local tokenizer to count with.
+    counts: bool,
+    /// Answers still to be kept only to check the server's counts.
+    checks: usize,
+    /// Measured requests whose tokens are to be counted.
+    pub(crate) to_count: u64,
+    /// Answers that were too long to be kept.
+    pub(crate) cut: u64,
     /// Arrivals by phase that were due and that this worker did not come round to.
     pub(crate) missed: Vec<u64>,
 }
 
-/// Most bytes of answers that one worker keeps for counting their tokens.
-pub(crate) const TEXT_LIMIT: usize = 256 << 20;
-/// Most bytes of one answer that are kept.
-pub(crate) const ANSWER_LIMIT: usize = 16 << 20;
+impl Store {
+    /// The store of worker `shard` of `shards`. With `counts`, answers are kept where their tokens have to be counted.
+    pub(crate) fn new(shard: usize, shards: usize, link: Link, counts: bool) -> Self {
+        Self {
+            room: MEMORY / shards,
+            link: Some(link),
+            counts,
+            checks: CHECKED / shards + usize::from(shard < CHECKED % shards),
+            ..Self::default()
+        }
+    }
+
+    /// Keeps a request. `session` is the number of its session in the schedule.
+    pub(crate) fn keep(
+        &mut self,
+        row: &Row,
+        session: u64,
+        buffers: &Buffers,
+        first: FirstEvent,
+        failure: Option<Failure>,
+        is_measured: bool,
+    ) {
+        let answer = self.is_to_be_counted(row, is_measured).then(|| {
+            self.to_count += u64::from(is_measured);
+            self.cut += u64::from(buffers.is_cut);
+            if buffers.is_cut {
+                Answer::default()
+            } else {
+                Answer { text: &buffers.text, reasoning: &buffers.reasoning, first }
+            }
+        });
+        self.filling.push(Entry { row, session, gaps: &buffers.gaps, answer, failure });
+        if self.filling.is_full() {
+            self.put_away();
+        }
+    }
+
+    /// Whether the tokens of an answer are to be counted: if the server did not, or to check it. The check is on what is
+    /// measured; a warm-up only gets the counts it would otherwise lack.
+    fn is_to_be_counted(&mut self, row: &Row, is_measured: bool) -> bool {
+        if !self.counts || !row.is_ok() {
+            return false;
+        }
+        if !is_plain(row) {
+            return true;
+        }
+        let check = is_measured && self.checks > 0;
+        self.checks -= usize::from(check);
+        check
+    }
+
+    /// Makes room for more.
+    fn put_away(&mut self) {
+        let spare = self.link.as_ref().and_then(Link::spare).unwrap_or_default();
+        let full = std::mem::replace(&mut self.filling, spare);
+        let bytes = full.bytes();
+        if bytes <= self.room {
+            self.room -= bytes;
+            self.full.push(full.into());
+            return;
+        }
+        let refused = match &self.link {
+            Some(link) => link.send(full),
+            None => Some(full),
+        };
+        self.full.extend(refused.map(Stored::from));
+    }
+
+    /// The segments that are still here. Nothing goes to the file any more.
+    pub(crate) fn take_segments(&mut self) -> Vec<Stored> {
+        self.link = None;
+        let mut segments = std::mem::take(&mut self.full);
+        let last = std::mem::take(&mut self.filling);
+        segments.extend((!last.rows.is_empty()).then(|| last.into()));
+        segments
+    }
+}
+
+/// Whether the server's usage says all there is to know of the tokens: it has counted, and events of a stream held one
+/// token each, so that it is known how many the first one brought.
+fn is_plain(row: &Row) -> bool {
+    let is_stream = row.first != ABSENT_NS;
+    row.usage_prompt != NO_COUNT
+        && row.usage_completion != NO_COUNT
+        && (!is_stream || row.usage_completion == row.events)
+}
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use inferometer_abi::types::Outcome;
 
-    #[test]
-    fn slices_come_back_as_they_went_in_also_across_blocks() {
-        let mut arena = Arena::default();
-        let slices: Vec<Vec<u32>> = (0..300_u32).map(|n| vec![n; 1000]).chain([vec![], vec![7; BLOCK + 1]]).collect();
-        let places: Vec<Place> = slices.iter().map(|slice| arena.push(slice)).collect();
-        for (place, slice) in places.into_iter().zip(&slices) {
-            assert_eq!(arena.get(place), slice.as_slice());
-        }
+    fn ok() -> Row {
+        Row { outcome: Outcome::OK, usage_prompt: 5, usage_completion: 9, events: 1, ..Row::EMPTY }
     }
 
     #[test]
-    fn gaps_of_any_length_come_back() {
-        let given = [0, 1, u64::from(u32::MAX) - 1, u64::from(u32::MAX), 1 << 40, 5];
-        let (mut words, mut out) = (Vec::new(), Vec::new());
-        given.iter().for_each(|gap| gaps::push(&mut words, *gap));
-        gaps::read(&words, &mut out);
-        assert_eq!(out, given);
+    fn usage_says_all_of_a_whole_answer_and_of_a_stream_only_with_a_token_an_event() {
+        assert!(is_plain(&ok()));
+        assert!(!is_plain(&Row { usage_completion: NO_COUNT, ..ok() }));
+        assert!(!is_plain(&Row { usage_prompt: NO_COUNT, ..ok() }));
+        let stream = Row { first: 17, ..ok() };
+        assert!(!is_plain(&stream));
+        assert!(is_plain(&Row { events: 9, ..stream }));
+    }
+
+    fn kept(store: &mut Store, row: &Row, is_measured: bool) -> bool {
+        let mut buffers = Buffers::default();
+        buffers.text.extend_from_slice(b"words");
+        store.keep(row, 0, &buffers, FirstEvent::default(), None, is_measured);
+        let last = store.filling.rows.len() - 1;
+        store.filling.answers().last().is_some_and(|(row, answer)| row == last && answer.text == b"words")
+    }
+
+    #[test]
+    fn of_plain_answers_only_so_many_are_kept_and_of_others_all() {
+        let mut store = Store { counts: true, checks: 2, ..Store::default() };
+        assert!(!kept(&mut store, &ok(), false), "a warm-up is not checked");
+        let plain: Vec<bool> = (0..4).map(|_| kept(&mut store, &ok(), true)).collect();
+        assert_eq!(plain, [true, true, false, false]);
+        let uncounted = Row { usage_completion: NO_COUNT, ..ok() };
+        assert!(kept(&mut store, &uncounted, true) && kept(&mut store, &uncounted, false));
+        assert!(!kept(&mut store, &Row { outcome: Outcome::ERROR, ..uncounted }, true));
+        assert_eq!(store.to_count, 3);
+    }
+
+    #[test]
+    fn nothing_is_kept_to_be_counted_where_only_the_server_counts() {
+        let mut store = Store { checks: 2, ..Store::default() };
+        assert!(!kept(&mut store, &Row { usage_completion: NO_COUNT, ..ok() }, true));
     }
 }

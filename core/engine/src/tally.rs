@@ -1,97 +1,106 @@
 //! Counting tokens by the local tokenizer, after the load: the measured threads never do.
 
-use crate::{job::Phase, pool::Pool, reading::unescape, store::Store};
+use crate::{
+    pool::Pool,
+    reading::unescape,
+    records::Records,
+    segment::{Answer, Segment},
+};
 use inferometer_abi::types::{NO_COUNT, Outcome};
-use inferometer_model::plan::PhaseKind;
+use inferometer_model::Row;
 use inferometer_tokens::Tokenizer;
-use std::collections::HashMap;
+use std::{
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+    thread,
+};
 
-/// Where the server gives the counts itself, so many requests are counted to check them.
-const CHECKED: usize = 1_000;
+/// Answers that are worth a thread.
+const SHARE: usize = 64;
 
-/// How much was counted.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Tally {
-    /// Requests whose tokens were counted here.
-    pub(crate) counted: u64,
-    /// Requests that ended well.
-    pub(crate) of: u64,
-}
-
-/// Fills in the local counts of `stores`: of every answer whose tokens the server did not count or sent several at a
-/// time, and of the first thousand others; and of the prompts of these and of failed requests.
-pub(crate) fn tally(stores: &mut [Store], phases: &[Phase], pool: &Pool, tokenizer: &Tokenizer) -> Tally {
-    let mut tally = Tally::default();
-    let mut jobs: Vec<(usize, usize)> = Vec::new();
-    let mut checked = 0;
-    for (s, store) in stores.iter().enumerate() {
-        for (r, row) in store.rows.iter().enumerate().filter(|(_, row)| row.is_ok()) {
-            let plain = row.usage_prompt != NO_COUNT && row.usage_completion == row.events;
-            let measured = phases[usize::from(row.phase)].plan.kind == PhaseKind::Profiling;
-            // The check is on what is measured; a warm-up only gets the counts it would otherwise lack.
-            let check = plain && measured && checked < CHECKED;
-            checked += usize::from(check);
-            tally.of += u64::from(measured);
-            tally.counted += u64::from(measured && (check || !plain));
-            if check || !plain {
-                jobs.push((s, r));
-            }
+/// Fills in the local counts of the answers that were kept to be counted, and of the prompts of these and of failed
+/// requests. The answers are let go.
+pub(crate) fn tally(records: &mut Records, pool: &Pool, tokenizer: &Tokenizer) {
+    let threads = thread::available_parallelism().map_or(1, usize::from);
+    let prompts = Prompts { pool, tokenizer, counted: Mutex::default() };
+    records.count_each(|segment| {
+        let counted = count_all(segment, threads, &prompts);
+        for (row, counts) in counted {
+            let row = &mut segment.rows[row];
+            (row.local_prompt, row.local_output) = (counts.prompt, counts.output);
+            (row.local_reasoning, row.local_first) = (counts.reasoning, counts.first);
         }
-    }
-    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(jobs.len().div_ceil(64)).max(1);
-    let share = jobs.len().div_ceil(threads).max(1);
-    let view = &*stores;
-    let counted: Vec<Vec<Counts>> = std::thread::scope(|scope| {
-        let handles: Vec<_> = jobs
-            .chunks(share)
-            .map(|jobs| scope.spawn(move || jobs.iter().map(|job| count(view, *job, tokenizer)).collect()))
-            .collect();
-        handles.into_iter().map(|handle| handle.join().unwrap_or_default()).collect()
+        segment.forget_answers();
     });
-    for ((s, r), counts) in jobs.iter().zip(counted.into_iter().flatten()) {
-        let row = &mut stores[*s].rows[*r];
-        (row.local_output, row.local_reasoning, row.local_first) = (counts.output, counts.reasoning, counts.first);
-    }
-    let mut prompts = HashMap::new();
-    let failed = stores.iter().enumerate().flat_map(|(s, store)| {
-        let failed = store.rows.iter().enumerate().filter(|(_, row)| row.outcome == Outcome::ERROR);
-        failed.map(move |(r, _)| (s, r))
-    });
-    for (s, r) in failed.collect::<Vec<_>>().into_iter().chain(jobs) {
-        let row = &mut stores[s].rows[r];
-        row.local_prompt = *prompts.entry((row.session, row.turn)).or_insert_with(|| {
-            let turn = pool.sessions.get(row.session as usize).and_then(|s| s.turns.get(row.turn as usize));
-            turn.map_or(NO_COUNT, |turn| tokens(tokenizer, &turn.prompt))
-        });
-    }
-    tally
 }
 
 struct Counts {
+    prompt: u32,
     output: u32,
     reasoning: u32,
     first: u32,
 }
 
-fn count(stores: &[Store], (s, r): (usize, usize), tokenizer: &Tokenizer) -> Counts {
-    let (detail, arena) = (&stores[s].details[r], &stores[s].text);
-    let (text, reasoning) = (arena.get(detail.text), arena.get(detail.reasoning));
-    if text.is_empty() && reasoning.is_empty() {
-        return Counts { output: NO_COUNT, reasoning: NO_COUNT, first: NO_COUNT };
+/// The counts of a segment, by row.
+fn count_all(segment: &Segment, threads: usize, prompts: &Prompts<'_>) -> Vec<(usize, Counts)> {
+    let failed = segment.failures().map(|(row, _)| row).filter(|row| segment.rows[*row].outcome == Outcome::ERROR);
+    let jobs: Vec<(usize, Answer<'_>)> = segment.answers().chain(failed.map(|row| (row, Answer::default()))).collect();
+    let count = |(row, answer): &(usize, Answer<'_>)| (*row, prompts.count(&segment.rows[*row], answer));
+    let share = jobs.len().div_ceil(threads).max(SHARE);
+    thread::scope(|scope| {
+        let mut shares = jobs.chunks(share);
+        let own = shares.next().unwrap_or_default();
+        let others: Vec<_> =
+            shares.map(|jobs| scope.spawn(move || jobs.iter().map(count).collect::<Vec<_>>())).collect();
+        let mut counts: Vec<_> = own.iter().map(count).collect();
+        counts.extend(others.into_iter().flat_map(|other| other.join().unwrap_or_default()));
+        counts
+    })
+}
+
+/// The prompts of a run, each counted when it is first asked for.
+struct Prompts<'a> {
+    pool: &'a Pool,
+    tokenizer: &'a Tokenizer,
+    /// By session and turn.
+    counted: Mutex<HashMap<(u64, u32), u32>>,
+}
+
+impl Prompts<'_> {
+    fn count(&self, row: &Row, answer: &Answer<'_>) -> Counts {
+        let prompt = self.prompt(row);
+        let Answer { text, reasoning, first } = answer;
+        if text.is_empty() && reasoning.is_empty() {
+            return Counts { prompt, output: NO_COUNT, reasoning: NO_COUNT, first: NO_COUNT };
+        }
+        let of = |bytes: &[u8]| if bytes.is_empty() { 0 } else { self.tokens(&unescape(bytes)) };
+        Counts {
+            prompt,
+            output: of(text),
+            reasoning: of(reasoning),
+            first: of(cut(text, first.text)).saturating_add(of(cut(reasoning, first.reasoning))),
+        }
     }
-    let of = |bytes: &[u8]| if bytes.is_empty() { 0 } else { tokens(tokenizer, &unescape(bytes)) };
-    Counts {
-        output: of(text),
-        reasoning: of(reasoning),
-        first: of(cut(text, detail.first.text)).saturating_add(of(cut(reasoning, detail.first.reasoning))),
+
+    fn prompt(&self, row: &Row) -> u32 {
+        let counted = || self.counted.lock().unwrap_or_else(PoisonError::into_inner);
+        let place = (row.session, row.turn);
+        if let Some(known) = counted().get(&place) {
+            return *known;
+        }
+        let session = self.pool.sessions.get(row.session as usize);
+        let turn = session.and_then(|session| session.turns.get(row.turn as usize));
+        let count = turn.map_or(NO_COUNT, |turn| self.tokens(&turn.prompt));
+        counted().insert(place, count);
+        count
+    }
+
+    fn tokens(&self, text: &str) -> u32 {
+        self.tokenizer.count(text).map_or(NO_COUNT, |count| count as u32)
     }
 }
 
 /// The beginning of kept text that the first content event brought.
 fn cut(text: &[u8], first: u32) -> &[u8] {
     &text[..text.len().min(first as usize)]
-}
-
-fn tokens(tokenizer: &Tokenizer, text: &str) -> u32 {
-    tokenizer.count(text).map_or(NO_COUNT, |count| count as u32)
 }

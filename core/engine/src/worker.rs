@@ -12,7 +12,7 @@ use inferometer_abi::{
     types::{Error, ErrorKind, Flow},
 };
 use inferometer_load::{Action, Arrival, Pump, timer::Timers};
-use inferometer_net::Client;
+use inferometer_net::{Client, Lags, Usage};
 use rustix::time::{ClockId, clock_gettime};
 use std::{
     cell::{Cell, RefCell},
@@ -48,6 +48,13 @@ pub(crate) struct Found {
     pub(crate) strategy_error: Option<Error>,
     /// Share of the last phase's time that this thread was on a processor.
     pub(crate) busy: f64,
+    /// Share of the last phase's time that this thread was ready to run and had no processor; absent where the system does
+    /// not say.
+    pub(crate) waited: Option<f64>,
+    /// How far behind the kernel it read during the last phase.
+    pub(crate) lags: Lags,
+    /// Addresses of the loopback network that it connected from.
+    pub(crate) loopback_addresses: usize,
 }
 
 /// One worker during one phase.
@@ -77,8 +84,9 @@ pub(crate) struct Assignment {
     pub(crate) shard: u16,
     /// Started strategies, one per phase.
     pub(crate) strategies: Vec<Box<dyn TimingStrategy>>,
+    pub(crate) store: Store,
     pub(crate) streaming: bool,
-    pub(crate) pooled: bool,
+    pub(crate) usage: Usage,
     pub(crate) gate: Arc<Gate>,
     pub(crate) telemetry: Arc<Telemetry>,
 }
@@ -97,7 +105,7 @@ impl Gate {
 
 /// Runs all phases of one worker.
 pub(crate) fn run(assignment: Assignment) -> io::Result<Found> {
-    let Assignment { job, shard, strategies, streaming, pooled, gate, telemetry } = assignment;
+    let Assignment { job, shard, strategies, store, streaming, usage, gate, telemetry } = assignment;
     let tools = tools();
     gate.closed.fetch_or(tools.is_err(), SeqCst);
     gate.barrier.wait();
@@ -106,8 +114,9 @@ pub(crate) fn run(assignment: Assignment) -> io::Result<Found> {
         return Ok(Found::default());
     }
     let mut driver = std::pin::pin!(driver);
-    let client = Rc::new(Client::new(job.clock, job.server.destinations.clone(), pooled));
-    let (store, spare) = (Rc::new(RefCell::new(Store::default())), Rc::default());
+    let client = Client::new(job.clock, job.server.destinations.clone(), usage).with_sources(&job.server.sources);
+    let client = Rc::new(client);
+    let (store, spare) = (Rc::new(RefCell::new(store)), Rc::default());
     let mut found = Found::default();
     for (index, strategy) in strategies.into_iter().enumerate() {
         let phase = &job.phases[index];
@@ -120,7 +129,7 @@ pub(crate) fn run(assignment: Assignment) -> io::Result<Found> {
             phase.begin(job.clock.now(), index.checked_sub(1).map(|before| &job.phases[before]));
         }
         gate.barrier.wait();
-        let (wall, cpu) = (job.clock.now(), thread_cpu_ns());
+        let (wall, cpu, waited) = (job.clock.now(), thread_cpu_ns(), thread_wait_ns());
         let worker = Rc::new(Worker {
             job: Arc::clone(&job),
             client: Rc::clone(&client),
@@ -152,8 +161,12 @@ pub(crate) fn run(assignment: Assignment) -> io::Result<Found> {
         drop(local);
         store.borrow_mut().missed.push(worker.missed());
         found.strategy_error = worker.error.take().or(found.strategy_error.take());
-        found.busy = (thread_cpu_ns() - cpu) as f64 / ((job.clock.now() - wall) as f64).max(1.0);
+        found.lags = client.take_lags();
+        let wall = ((job.clock.now() - wall) as f64).max(1.0);
+        found.busy = (thread_cpu_ns() - cpu) as f64 / wall;
+        found.waited = thread_wait_ns().zip(waited).map(|(after, before)| (after - before) as f64 / wall);
     }
+    found.loopback_addresses = client.loopback_addresses();
     found.store = store.take();
     Ok(found)
 }
@@ -259,7 +272,7 @@ impl Worker {
         self.schedule_failed("next", &Error::new(ErrorKind::OTHER, why));
     }
 
-    fn phase(&self) -> &Phase {
+    pub(crate) fn phase(&self) -> &Phase {
         &self.job.phases[usize::from(self.phase_index)]
     }
 
@@ -381,4 +394,10 @@ impl Drop for Live {
 fn thread_cpu_ns() -> u64 {
     let time = clock_gettime(ClockId::ThreadCPUTime);
     time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
+}
+
+/// Time that this thread was ready to run and waited for a processor, in nanoseconds; as Linux counts it.
+fn thread_wait_ns() -> Option<u64> {
+    let counts = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
+    counts.split_ascii_whitespace().nth(1)?.parse().ok()
 }

@@ -57,9 +57,9 @@ impl<'a> Context<'a> {
         self.row
     }
 
-    /// When the answer was there: the last content of a stream, the end of anything else.
+    /// When the answer was there: the last content of a stream, the last byte of anything else.
     pub(crate) fn finish(&self) -> Option<u64> {
-        stamp(if self.streaming { self.row.last } else { self.row.end })
+        stamp(if self.streaming { self.row.last } else { self.row.last_byte })
     }
 
     /// From the start to `stamp`.

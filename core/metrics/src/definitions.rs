@@ -13,7 +13,8 @@
 //!
 //! Of our own: `error_duration` (how long failures took), `intended_time_to_first_token` and `intended_latency` (from the
 //! schedule's time, in open-loop runs), `local_input_tokens` and `local_output_tokens` (the tokenizer's counts beside the
-//! server's, where both exist).
+//! server's, where both exist), `first_receive_lag` and `last_receive_lag` (how long content had been in the system's hands
+//! when it was read, which the latencies are without).
 
 use crate::{
     Options, TokenSource,
@@ -116,6 +117,10 @@ const fn metric(
 
 fn ms(ns: u64) -> f64 {
     ns as f64 / 1e6
+}
+
+fn lag(ns: u32) -> f64 {
+    ms(ns.into())
 }
 
 /// Tokens over nanoseconds, per second; absent if no time went by.
@@ -232,6 +237,8 @@ pub(crate) static DEFINITIONS: &[Definition] = &[
     metric("usage_reasoning_tokens_diff_pct", "Usage Reasoning Diff %", "%", &[OutputTokens, LocalTokens], |c| {
         difference(c.row().usage_reasoning, count(c.row().local_reasoning))
     }),
+    metric("first_receive_lag", "First Token Receive Lag", "ms", &[Streaming], |c| count(c.row().first_lag).map(lag)),
+    metric("last_receive_lag", "Last Token Receive Lag", "ms", ALWAYS, |c| count(c.row().last_lag).map(lag)),
     metric("http_req_blocked", "HTTP Blocked", "ms", ALWAYS, |c| c.blocked().map(ms)),
     metric("http_req_dns_lookup", "HTTP DNS Lookup", "ms", ALWAYS, |c| Some(ms(c.dns()))),
     metric("http_req_connecting", "HTTP Connecting", "ms", ALWAYS, |c| Some(ms(c.connecting()))),

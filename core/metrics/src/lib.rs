@@ -5,7 +5,8 @@
 //!
 //! - [`catalogue`] and [`values`] are the metrics of single requests: what they are called, and what they are for one row.
 //! - [`Summary`] takes the rows of a phase, merges with the summaries of other workers or machines, and finishes into
-//!   [`PhaseMetrics`]. Neither the order of the rows nor how they were divided changes a single bit of the result.
+//!   [`PhaseMetrics`]. Neither the order of the rows nor how they were divided changes a single bit of the result. It is
+//!   exact up to [`EXACT_REQUESTS`], and takes no more memory beyond.
 //! - [`stats::of`] are the statistics of any values.
 //! - [`Slos`] are service-level objectives, for goodput.
 //! - [`telemetry`] says what readings of hardware and servers mean for a phase.
@@ -14,13 +15,15 @@
 //! the statistics of successes. All rates divide by one [`Window`], which is also what `benchmark_duration` reports.
 
 mod context;
+mod counted;
+mod curves;
 mod definitions;
 mod gaps;
 mod options;
+mod requests;
 mod slo;
 pub mod stats;
 mod summary;
-mod sweep;
 pub mod telemetry;
 #[cfg(test)]
 mod testing;
@@ -29,6 +32,7 @@ mod values;
 mod window;
 
 pub use options::{Options, TokenSource};
+pub use requests::EXACT_REQUESTS;
 pub use slo::{SloError, Slos};
 pub use summary::{PhaseMetrics, Summary};
 pub use values::{catalogue, values};

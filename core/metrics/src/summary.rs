@@ -2,33 +2,51 @@
 
 use crate::{
     Options, Window,
-    context::Context,
-    definitions::{Scope, definitions},
-    gaps::{EXACT_GAPS, Gaps, Place},
-    stats, sweep,
-    totals::Totals,
+    curves::{Sampled, swept},
+    gaps::{EXACT_GAPS, Gaps},
+    requests::{EXACT_REQUESTS, Requests},
+    totals::{Counts, Totals},
 };
 use inferometer_abi::documents::{MetricInfo, MetricResult, Outcomes, Stats};
 use inferometer_abi::types::Outcome;
 use inferometer_model::Row;
 use std::collections::BTreeMap;
 
-/// Metrics that also come with every failure counted as endless.
-const ADJUSTED: &[&str] = &["request_latency", "time_to_first_token", "decode_duration", "inter_token_latency"];
-
-/// What a phase has shown so far.
+/// What a phase has shown so far, in memory that is bounded however many requests there are.
 ///
-/// It keeps a row (216 bytes) for every success and failure, and the gaps between content events: up to four million of
-/// them one by one (32 MB). When there are more, a histogram of three significant digits takes their place (below 1 MB):
-/// the percentiles of `inter_chunk_latency` are then read from it, and in the curves over time the tokens of an answer
-/// are spread evenly over its decode. Finishing takes about 60 bytes more for every change of these curves: three to
-/// five a success, and one for each gap that is kept.
+/// | what is kept | one by one up to | at | beyond, in all |
+/// |---|---|---|---|
+/// | requests that succeeded or failed | 100,000 ([`EXACT_REQUESTS`]) | 224 bytes each | 10 to 20 MB |
+/// | gaps between content events | 100,000 | 8 bytes each | below 1 MB |
+/// | changes of the curves over time | as long as both are | 56 bytes for each of 3 to 5 a request and 1 a gap, when it finishes | 10 MB, and 5 MB when it finishes |
+///
+/// As long as all are kept, every statistic is computed from all values. Beyond, percentiles are read from histograms
+/// with three significant digits, while count, sum, mean, deviation, minimum and maximum stay exact.
+///
+/// The curves over time are then looked at in 100,000 to 260,000 equidistant moments. Averages over the whole window of
+/// what adds up over requests (all but those per user) stay exact. Percentiles, extremes and deviations are those of the
+/// values at these moments, and so are averages per user. The averages of `active_*` divide by the busy time, which is
+/// known to about a thousandth then.
+///
+/// Which form a part has depends on nothing but how many requests and gaps there are, so that merged shards equal the
+/// whole.
 pub struct Summary {
     options: Options,
-    rows: Vec<(Row, Place)>,
-    gaps: Gaps,
+    limits: Limits,
     outcomes: Outcomes,
     window: Option<Window>,
+    counts: Counts,
+    requests: Requests,
+    gaps: Gaps,
+    /// None while the curves can be made from requests and gaps, all of which are then kept.
+    curves: Option<Sampled>,
+}
+
+/// How many are kept one by one.
+#[derive(Clone, Copy)]
+struct Limits {
+    requests: usize,
+    gaps: usize,
 }
 
 /// What a phase has shown.
@@ -45,26 +63,43 @@ pub struct PhaseMetrics {
 impl Summary {
     /// One of no arrivals.
     pub fn new(options: Options) -> Self {
-        Self::with_exact_gaps(options, EXACT_GAPS)
+        Self::with_limits(options, Limits { requests: EXACT_REQUESTS as usize, gaps: EXACT_GAPS })
     }
 
-    fn with_exact_gaps(options: Options, limit: usize) -> Self {
-        Self { options, rows: Vec::new(), gaps: Gaps::new(limit), outcomes: Outcomes::default(), window: None }
+    fn with_limits(options: Options, limits: Limits) -> Self {
+        Self {
+            options,
+            limits,
+            outcomes: Outcomes::default(),
+            window: None,
+            counts: Counts::default(),
+            requests: Requests::Kept(Vec::new()),
+            gaps: Gaps::new(limits.gaps),
+            curves: None,
+        }
     }
 
     /// Adds an arrival, and the times between its content events in nanoseconds.
     pub fn push(&mut self, row: &Row, gaps_ns: &[u64]) {
         self.outcomes.add(row.outcome);
         self.window = Window::join(self.window, Window::of(row));
-        if row.is_ok() {
-            self.rows.push((*row, self.gaps.push(gaps_ns)));
-        } else if !matches!(row.outcome, Outcome::CANCELLED | Outcome::DROPPED) {
-            self.rows.push((*row, Place::default()));
+        if matches!(row.outcome, Outcome::CANCELLED | Outcome::DROPPED) {
+            return;
         }
+        let gaps_ns = if row.is_ok() { gaps_ns } else { &[] };
+        self.make_room(1, Some(gaps_ns.len()));
+        if row.is_ok() {
+            self.counts.add(&self.options, row);
+            if let Some(curves) = &mut self.curves {
+                curves.add(&self.options, row, gaps_ns);
+            }
+        }
+        let place = self.gaps.push(gaps_ns);
+        self.requests.push(&self.options, self.limits.requests, row, place);
     }
 
     /// Adds what another summary of the same run has seen, as if its arrivals had been pushed here.
-    pub fn merge(&mut self, other: Self) {
+    pub fn merge(&mut self, mut other: Self) {
         let (a, b) = (&mut self.outcomes, other.outcomes);
         a.total += b.total;
         a.ok += b.ok;
@@ -72,65 +107,76 @@ impl Summary {
         a.cancelled += b.cancelled;
         a.dropped += b.dropped;
         self.window = Window::join(self.window, other.window);
+        self.counts.merge(other.counts);
+        self.make_room(other.requests.kept().map_or(usize::MAX, <[_]>::len), other.gaps.exact());
+        if let Some(curves) = &mut self.curves {
+            curves.merge(other.take_curves());
+        }
         let by = self.gaps.merge(other.gaps);
-        self.rows.extend(other.rows.into_iter().map(|(row, place)| (row, place.moved(by))));
+        self.requests.merge(&self.options, self.limits.requests, other.requests, by);
+    }
+
+    /// Turns to sampled curves if not all requests and gaps can be kept when there are so many more of them.
+    fn make_room(&mut self, requests: usize, gaps: Option<usize>) {
+        if self.curves.is_some() {
+            return;
+        }
+        let kept = self.requests.kept().map_or(usize::MAX, <[_]>::len);
+        let fit =
+            kept.saturating_add(requests) <= self.limits.requests && gaps.is_some_and(|gaps| self.gaps.fits(gaps));
+        if !fit {
+            self.curves = Some(self.take_curves());
+        }
+    }
+
+    /// The curves, sampled.
+    fn take_curves(&mut self) -> Sampled {
+        let kept = || Sampled::of(&self.options, successes(&self.requests, &self.gaps));
+        self.curves.take().unwrap_or_else(kept)
     }
 
     /// The metrics of everything that was pushed.
     pub fn finish(self) -> PhaseMetrics {
-        let mut metrics = BTreeMap::new();
-        let mut add = |metric: MetricResult| {
-            if metric.stats != Stats::default() {
-                metrics.insert(metric.info.tag.clone(), metric);
-            }
-        };
-        let errors = self.outcomes.error;
-        let mut column = Vec::new();
-        for definition in definitions(&self.options) {
-            column.clear();
-            let rows = self.rows.iter().filter(|(row, _)| row.is_ok() != (definition.scope == Scope::Failure));
-            column.extend(rows.filter_map(|(row, _)| definition.of(&Context::service(&self.options, row))));
-            add(MetricResult { info: definition.info(), stats: stats::of(&mut column) });
-            if errors > 0 && !column.is_empty() && ADJUSTED.contains(&definition.tag) {
-                let (tag, header) =
-                    (format!("adj_{}", definition.tag), format!("Error-Adjusted {}", definition.header));
-                let info = MetricInfo { tag, header, ..definition.info() };
-                add(MetricResult { info, stats: stats::censored(&column, errors) });
-            }
-        }
-        drop(column);
-        if self.options.streaming && self.options.produces_tokens {
+        let Self { options, outcomes, window, counts, requests, gaps, curves, .. } = self;
+        let mut metrics = requests.metrics(&options, outcomes.error);
+        if options.streaming && options.produces_tokens {
             let (tag, header) = ("inter_chunk_latency".to_owned(), "Inter Chunk Latency".to_owned());
             let info = MetricInfo { tag, header, unit: "ms".to_owned(), larger_is_better: false };
-            add(MetricResult { info, stats: self.gaps.stats() });
+            let measured = Some(gaps.stats()).filter(|stats| *stats != Stats::default());
+            metrics.extend(measured.map(|stats| MetricResult { info, stats }));
         }
-        let successes = || self.rows.iter().filter(|(row, _)| row.is_ok()).map(|(row, place)| (row, *place));
-        if let Some(window) = self.window {
-            sweep::metrics(&self.options, window, &self.gaps, successes()).into_iter().for_each(&mut add);
-        }
-        let sum = |tag: &str| metrics.get(tag).and_then(|metric: &MetricResult| metric.stats.sum);
-        let totals = Totals { options: &self.options, outcomes: self.outcomes, window: self.window, sum: &sum };
-        let totals = totals.metrics(successes().map(|(row, _)| row));
+        metrics.extend(match (window, curves) {
+            (None, _) => Vec::new(),
+            (Some(window), Some(curves)) => curves.metrics(window),
+            (Some(window), None) => swept(&options, window, successes(&requests, &gaps)),
+        });
+        let mut metrics: BTreeMap<_, _> = metrics.into_iter().map(|metric| (metric.info.tag.clone(), metric)).collect();
+        let sum = |tag: &str| metrics.get(tag).and_then(|metric| metric.stats.sum);
+        let totals = Totals { options: &options, outcomes, window, counts, sum: &sum }.metrics();
         metrics.extend(totals.into_iter().map(|metric| (metric.info.tag.clone(), metric)));
-        PhaseMetrics { window: self.window, outcomes: self.outcomes, metrics }
+        PhaseMetrics { window, outcomes, metrics }
     }
 }
+
+/// The successes that are kept, and their gaps.
+fn successes<'a>(requests: &'a Requests, gaps: &'a Gaps) -> impl Iterator<Item = (&'a Row, &'a [u64])> + Clone {
+    let kept = requests.kept().unwrap_or_default();
+    kept.iter().filter(|(row, _)| row.is_ok()).map(|(row, place)| (row, gaps.at(*place)))
+}
+
+#[cfg(test)]
+mod laws;
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::{Slos, TokenSource, testing::*};
     use inferometer_abi::types::{ABSENT_NS, NO_COUNT};
-    use proptest::prelude::*;
 
     fn finished(options: &Options, arrivals: &[(Row, Vec<u64>)]) -> PhaseMetrics {
-        summed(options, arrivals, EXACT_GAPS).finish()
-    }
-
-    fn summed(options: &Options, arrivals: &[(Row, Vec<u64>)], limit: usize) -> Summary {
-        let mut summary = Summary::with_exact_gaps(options.clone(), limit);
+        let mut summary = Summary::new(options.clone());
         arrivals.iter().for_each(|(row, gaps)| summary.push(row, gaps));
-        summary
+        summary.finish()
     }
 
     fn avg(phase: &PhaseMetrics, tag: &str) -> Option<f64> {
@@ -248,46 +294,11 @@ mod tests {
     fn stamps_out_of_order_do_no_harm() {
         let odd = Row { permitted: 500 * MS, intended: 900 * MS, first: MS, last: 0, end: 2 * MS, ..answered() };
         let full = Row { first: 0, last: u64::MAX - 1, end: u64::MAX - 1, usage_prompt: u32::MAX - 1, ..answered() };
-        let phase = finished(&streaming(), &[(odd, vec![u64::MAX, u64::MAX]), (full, gaps())]);
-        assert_eq!(phase.outcomes.ok, 2);
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(64))]
-
-        #[test]
-        fn merged_shards_equal_the_whole_in_any_order(
-            arrivals in arrivals(0..40),
-            shards in 1..5_usize,
-            limit in prop::sample::select(vec![0_usize, 20, 4_000]),
-        ) {
-            let whole = summed(&streaming(), &arrivals, limit).finish();
-            let mut merged = Summary::with_exact_gaps(streaming(), limit);
-            for shard in (0..shards).rev() {
-                let part: Vec<_> = arrivals.iter().skip(shard).step_by(shards).cloned().collect();
-                merged.merge(summed(&streaming(), &part, limit));
-            }
-            let merged = merged.finish();
-            prop_assert_eq!(whole.window, merged.window);
-            prop_assert_eq!(whole.outcomes, merged.outcomes);
-            prop_assert_eq!(whole.metrics, merged.metrics);
-        }
-
-        #[test]
-        fn every_arrival_is_counted_once(arrivals in arrivals(0..60)) {
-            let o = finished(&streaming(), &arrivals).outcomes;
-            prop_assert_eq!(o.ok + o.error + o.cancelled + o.dropped, o.total);
-            prop_assert_eq!(o.total, arrivals.len() as u64);
-        }
-
-        #[test]
-        fn failures_never_change_the_statistics_of_successes(arrivals in arrivals(1..40)) {
-            let successes: Vec<_> = arrivals.iter().filter(|(row, _)| row.is_ok()).cloned().collect();
-            let (with, without) = (finished(&streaming(), &arrivals), finished(&streaming(), &successes));
-            // Statistics over requests have a count; rates and curves share the window with failures.
-            for (tag, metric) in without.metrics.iter().filter(|(_, metric)| metric.stats.count.is_some()) {
-                prop_assert_eq!(metric, &with.metrics[tag]);
-            }
+        for requests in [0, 1, 2] {
+            let mut summary = Summary::with_limits(streaming(), Limits { requests, gaps: 10 });
+            summary.push(&odd, &[u64::MAX, u64::MAX]);
+            summary.push(&full, &gaps());
+            assert_eq!(summary.finish().outcomes.ok, 2);
         }
     }
 }

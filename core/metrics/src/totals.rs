@@ -1,7 +1,7 @@
 //! Metrics that are one number for a whole phase: counts, totals and rates. Each is stored as an average alone.
 
 use crate::{
-    Options, Window,
+    Options, TokenSource, Window,
     context::{Context, count, difference, length_mismatch},
 };
 use inferometer_abi::documents::{MetricInfo, MetricResult, Outcomes, Stats};
@@ -14,23 +14,90 @@ const LENGTH_TOKENS: f64 = 50.0;
 /// Counts of server and local tokenizer disagree when they differ by more per cent than this.
 const USAGE_PERCENT: f64 = 10.0;
 
+/// What has to be asked of every success, counted.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Counts {
+    good: u64,
+    wrong_length: Share,
+    discrepancy: Share,
+}
+
+/// For how many requests a question is answered with yes, and whether it can be answered for any.
+#[derive(Clone, Copy, Debug, Default)]
+struct Share {
+    yes: u64,
+    known: bool,
+}
+
+impl Share {
+    fn add(&mut self, answer: Option<bool>) {
+        self.known |= answer.is_some();
+        self.yes += u64::from(answer == Some(true));
+    }
+
+    fn merge(&mut self, other: Self) {
+        self.known |= other.known;
+        self.yes += other.yes;
+    }
+
+    fn figure(self) -> Option<f64> {
+        self.known.then_some(self.yes as f64)
+    }
+}
+
+impl Counts {
+    /// Adds a row that ended well.
+    pub(crate) fn add(&mut self, options: &Options, row: &Row) {
+        let context = Context::service(options, row);
+        self.good += u64::from(options.slos.as_ref().is_some_and(|slos| slos.met(options, row)));
+        self.wrong_length.add(wrong_length(options, &context));
+        self.discrepancy.add(discrepancy(options, &context));
+    }
+
+    /// Adds those of other rows of the same run.
+    pub(crate) fn merge(&mut self, other: Self) {
+        self.good += other.good;
+        self.wrong_length.merge(other.wrong_length);
+        self.discrepancy.merge(other.discrepancy);
+    }
+}
+
+/// Whether an answer is not as long as asked for.
+fn wrong_length(options: &Options, context: &Context<'_>) -> Option<bool> {
+    let asked = f64::from(context.row().requested_output);
+    let off = length_mismatch(context).filter(|_| options.produces_tokens)?.abs() / 100.0 * asked;
+    Some(off > (LENGTH_SHARE * asked).min(LENGTH_TOKENS))
+}
+
+/// Whether the server and the local tokenizer count its tokens differently.
+fn discrepancy(options: &Options, context: &Context<'_>) -> Option<bool> {
+    if options.token_source == TokenSource::ServerOnly {
+        return None;
+    }
+    let row = context.row();
+    let input = difference(row.usage_prompt, count(row.local_prompt)).filter(|_| options.tokenizes_input);
+    let output = [
+        difference(row.usage_completion, context.local_output()),
+        difference(row.usage_reasoning, count(row.local_reasoning)),
+    ];
+    let output = output.map(|known| known.filter(|_| options.produces_tokens));
+    let largest = [input, output[0], output[1]].into_iter().flatten().reduce(f64::max)?;
+    Some(largest > USAGE_PERCENT)
+}
+
 /// What the numbers are made of.
 pub(crate) struct Totals<'a> {
     pub(crate) options: &'a Options,
     pub(crate) outcomes: Outcomes,
     pub(crate) window: Option<Window>,
+    pub(crate) counts: Counts,
     /// Sum of a per-request metric over the phase, by tag; absent if no request has it.
     pub(crate) sum: &'a dyn Fn(&str) -> Option<f64>,
 }
 
-/// How many requests a question is answered with yes for; absent if it can be answered for none.
-fn share_of(answers: impl Iterator<Item = Option<bool>>) -> Option<f64> {
-    answers.flatten().fold(None, |found, yes| Some(found.unwrap_or(0.0) + f64::from(u8::from(yes))))
-}
-
 impl Totals<'_> {
-    /// All of them that were measured. `successes` are the rows that ended well.
-    pub(crate) fn metrics<'r>(&self, successes: impl Iterator<Item = &'r Row> + Clone) -> Vec<MetricResult> {
+    /// All of them that were measured.
+    pub(crate) fn metrics(&self) -> Vec<MetricResult> {
         let ok = self.outcomes.ok as f64;
         let errors = Some(self.outcomes.error as f64).filter(|&errors| errors > 0.0);
         let completed = ok + errors.unwrap_or(0.0);
@@ -40,7 +107,7 @@ impl Totals<'_> {
         let sum = self.sum;
         let (isl, osl) = (sum("input_sequence_length"), sum("output_sequence_length"));
         let (prompt, cached) = (sum("usage_prompt_tokens"), sum("usage_prompt_cache_read_tokens"));
-        let good = self.good(successes.clone());
+        let good = self.options.slos.as_ref().map(|_| self.counts.good as f64);
         let table = [
             lower("benchmark_duration", "Benchmark Duration", "sec", seconds),
             higher("request_count", "Request Count", "requests", Some(ok)),
@@ -82,48 +149,13 @@ impl Totals<'_> {
                 sum("usage_reasoning_tokens"),
             ),
             higher("total_usage_total_tokens", "Total Usage Total Tokens", "tokens", sum("usage_total_tokens")),
-            lower("osl_mismatch_count", "OSL Mismatch Count", "requests", self.wrong_lengths(successes.clone())),
-            lower("usage_discrepancy_count", "Usage Discrepancy Count", "requests", self.discrepancies(successes)),
+            lower("osl_mismatch_count", "OSL Mismatch Count", "requests", self.counts.wrong_length.figure()),
+            lower("usage_discrepancy_count", "Usage Discrepancy Count", "requests", self.counts.discrepancy.figure()),
             higher("good_request_count", "Good Request Count", "requests", good),
             higher("good_request_fraction", "Good Request Fraction", "ratio", good.and_then(of_completed)),
             higher("goodput", "Goodput", "requests/sec", good.and_then(per_second)),
         ];
         table.into_iter().flatten().collect()
-    }
-
-    /// Requests that met all objectives.
-    fn good<'r>(&self, successes: impl Iterator<Item = &'r Row>) -> Option<f64> {
-        let slos = self.options.slos.as_ref()?;
-        Some(successes.filter(|row| slos.met(self.options, row)).count() as f64)
-    }
-
-    /// Answers that are not as long as asked for.
-    fn wrong_lengths<'r>(&self, successes: impl Iterator<Item = &'r Row>) -> Option<f64> {
-        let wrong = |row: &Row| {
-            let asked = f64::from(row.requested_output);
-            let off = length_mismatch(&Context::service(self.options, row))?.abs() / 100.0 * asked;
-            Some(off > (LENGTH_SHARE * asked).min(LENGTH_TOKENS))
-        };
-        share_of(successes.map(wrong)).filter(|_| self.options.produces_tokens)
-    }
-
-    /// Requests whose tokens the server and the local tokenizer count differently.
-    fn discrepancies<'r>(&self, successes: impl Iterator<Item = &'r Row>) -> Option<f64> {
-        if self.options.token_source == crate::TokenSource::ServerOnly {
-            return None;
-        }
-        let differs = |row: &Row| {
-            let context = Context::service(self.options, row);
-            let input = difference(row.usage_prompt, count(row.local_prompt)).filter(|_| self.options.tokenizes_input);
-            let output = [
-                difference(row.usage_completion, context.local_output()),
-                difference(row.usage_reasoning, count(row.local_reasoning)),
-            ];
-            let output = output.map(|known| known.filter(|_| self.options.produces_tokens));
-            let largest = [input, output[0], output[1]].into_iter().flatten().reduce(f64::max)?;
-            Some(largest > USAGE_PERCENT)
-        };
-        share_of(successes.map(differs))
     }
 }
 

@@ -86,6 +86,18 @@ mod tests {
     }
 
     #[test]
+    fn receive_lags_are_shown_where_the_system_tells_them() {
+        let lagging = Row { first_lag: 2_500_000, last_lag: 0, ..answered() };
+        let of = |options: &Options, row: &Row| -> Vec<_> {
+            named(options, row).into_iter().filter(|(tag, _)| tag.ends_with("receive_lag")).collect()
+        };
+        let (first, last) = (("first_receive_lag".to_owned(), 2.5), ("last_receive_lag".to_owned(), 0.0));
+        assert_eq!(of(&streaming(), &lagging), [first, last.clone()]);
+        assert_eq!(of(&Options { streaming: false, ..streaming() }, &lagging), [last]);
+        assert_eq!(of(&streaming(), &answered()), []);
+    }
+
+    #[test]
     fn open_loop_runs_have_both_views() {
         let values = named(&Options { open_loop: true, ..streaming() }, &answered());
         assert!(values.contains(&("request_latency".to_owned(), 100.0)));

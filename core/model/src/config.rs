@@ -67,6 +67,15 @@ pub struct RawConfig {
     #[arg(long, value_name = "HOW", help_heading = "Server")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub connection_reuse_strategy: Option<ConnectionReuse>,
+    /// Addresses of this machine to connect from, in turn: each has its own ports, some 28,000 to one server [default: the
+    /// system chooses]
+    #[arg(long, alias = "source-addresses", value_name = "ADDRESS", num_args = 1.., value_delimiter = ',', help_heading = "Server")]
+    #[serde(deserialize_with = "one_or_many", skip_serializing_if = "Vec::is_empty")]
+    pub source_address: Vec<String>,
+    /// What says when a piece of an answer came [default: kernel]
+    #[arg(long, value_name = "BY", help_heading = "Server")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub receive_timestamps: Option<ReceiveTimestamps>,
     /// Wait this long for the server to be ready before the load starts [default: 0, do not ask]
     #[arg(long, value_name = "SECONDS", help_heading = "Server")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -223,6 +232,10 @@ pub struct RawConfig {
     #[arg(long, value_name = "FRACTION", help_heading = "Judgement")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failed_request_threshold: Option<f64>,
+    /// Succeed even if the verdict is `invalid`: without this, such a run ends with code 6
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", help_heading = "Judgement")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub accept_invalid: Option<bool>,
 
     // ── Tokens ──────────────────────────────────────────────────────────────────────────────────────────────────────
     /// Tokenizer: a folder or file with `tokenizer.json`, a name in the Hugging Face cache, or `builtin` [default: the
@@ -304,6 +317,17 @@ pub enum ModelSelection {
     RoundRobin,
     /// By chance
     Random,
+}
+
+/// What says when a piece of an answer came.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReceiveTimestamps {
+    /// The system's stamp on receipt, where it gives one: right also when the client is late to read
+    #[default]
+    Kernel,
+    /// The client's clock after the read
+    Read,
 }
 
 /// Whether connections serve more than one request.

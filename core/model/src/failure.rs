@@ -1,9 +1,10 @@
 //! [`Failure`]: how a request failed, in kinds that a person can act on.
 
+use serde::{Deserialize, Serialize};
 use std::{borrow::Cow, fmt};
 
 /// How a request failed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
     /// The kind.
     pub kind: FailureKind,
@@ -19,7 +20,7 @@ impl Failure {
 }
 
 /// The kinds of failure.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum FailureKind {
     /// No connection could be made.
     Connect,

@@ -1,12 +1,12 @@
 //! [`Plan`]: what will happen, decided once and stored with the results. The engine sees nothing else.
 
 use crate::{
-    config::{ConnectionReuse, ExportLevel, ModelSelection, ReadyMode, Sampling},
+    config::{ConnectionReuse, ExportLevel, ModelSelection, ReadyMode, ReceiveTimestamps, Sampling},
     secret::{self, Secret},
 };
 use inferometer_abi::documents::Length;
 use serde::Serialize;
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{collections::BTreeMap, net::IpAddr, path::PathBuf};
 use url::Url;
 
 /// What will happen.
@@ -30,6 +30,8 @@ pub struct Plan {
     pub objectives: Option<String>,
     /// Largest share of failed requests with which the run still succeeds.
     pub error_limit: Option<f64>,
+    /// Whether the run succeeds even if its numbers are not to be believed.
+    pub accepts_invalid: bool,
     /// The tokenizer.
     pub tokenizer: TokenizerPlan,
     /// Where results go.
@@ -70,6 +72,10 @@ pub struct ServerPlan {
     pub timeout_ns: u64,
     /// Whether connections serve more than one request.
     pub reuse: ConnectionReuse,
+    /// What says when a piece of an answer came.
+    pub receive_timestamps: ReceiveTimestamps,
+    /// Addresses of this machine to connect from, in turn; empty: the system chooses.
+    pub sources: Vec<IpAddr>,
     /// How to wait for the server, if at all.
     pub ready: Option<ReadyPlan>,
 }

@@ -10,7 +10,10 @@ use crate::{
     values::{Count, Seconds, key_values},
 };
 use inferometer_abi::documents::Length;
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, Ipv4Addr},
+};
 use url::Url;
 
 const DEFAULT_URL: &str = "http://localhost:8000";
@@ -66,6 +69,7 @@ pub fn resolve(config: &RawConfig, plugins: &PluginSettings, seed: u64) -> Resul
         workers: config.workers.map(|count| count.0),
         objectives: (!config.goodput.is_empty()).then(|| config.goodput.join(" ")),
         error_limit: config.failed_request_threshold,
+        accepts_invalid: config.accept_invalid.unwrap_or_default(),
         tokenizer: TokenizerPlan {
             name: config.tokenizer.clone(),
             revision: config.tokenizer_revision.clone(),
@@ -119,6 +123,8 @@ fn server(config: &RawConfig) -> Result<ServerPlan, ConfigError> {
         legacy_max_tokens: config.use_legacy_max_tokens.unwrap_or_default(),
         timeout_ns: timeout.as_ns(),
         reuse: config.connection_reuse_strategy.unwrap_or_default(),
+        receive_timestamps: config.receive_timestamps.unwrap_or_default(),
+        sources: config.source_address.iter().map(|source| parse_source(source)).collect::<Result<_, _>>()?,
         ready,
     })
 }
@@ -145,6 +151,16 @@ fn parse_url(text: &str) -> Result<Url, ConfigError> {
         ));
     }
     Ok(url)
+}
+
+/// An address that a connection can come from.
+fn parse_source(text: &str) -> Result<IpAddr, ConfigError> {
+    let refuse = |why| ConfigError::new(format!("--source-address {text} {why}; give one that `ip address` lists"));
+    let address: IpAddr = text.trim().parse().map_err(|_| refuse("is not an IP address"))?;
+    if address.is_unspecified() || address.is_multicast() || address == IpAddr::V4(Ipv4Addr::BROADCAST) {
+        return Err(refuse("is no machine's own address"));
+    }
+    Ok(address)
 }
 
 fn checked_key(key: &str) -> Result<Secret, ConfigError> {
@@ -402,6 +418,8 @@ mod tests {
             (RawConfig { num_dataset_entries: Some(Count(1 << 40)), ..typed() }, "--num-dataset-entries"),
             (RawConfig { endpoint: Some("/a b".into()), ..typed() }, "percent-encode"),
             (RawConfig { header: vec!["X-Request-ID: 1".into()], ..typed() }, "'X-Request-ID'"),
+            (RawConfig { source_address: vec!["eth0".into()], ..typed() }, "--source-address eth0"),
+            (RawConfig { source_address: vec!["0.0.0.0".into()], ..typed() }, "no machine's own address"),
         ];
         for (config, expected) in cases {
             let error = plan(&config).expect_err(expected);

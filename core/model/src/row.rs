@@ -1,10 +1,11 @@
 //! [`Row`]: the fixed-size part of what is known of one finished request, as the measured threads keep it.
 
 use inferometer_abi::types::{ABSENT_NS, NO_COUNT, Outcome};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// One finished request. Stamps are nanoseconds since the run began, [`ABSENT_NS`] where not reached; token counts are
 /// [`NO_COUNT`] where not known.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Row {
     /// Number of the arrival in its phase, from 0.
     pub index: u64,
@@ -17,6 +18,7 @@ pub struct Row {
     /// The worker that sent it.
     pub worker: u16,
     /// How it ended.
+    #[serde(serialize_with = "outcome_as_number", deserialize_with = "outcome_of_number")]
     pub outcome: Outcome,
     /// HTTP status; 0: none was received.
     pub status: u16,
@@ -60,6 +62,11 @@ pub struct Row {
     pub reads: u32,
     /// Bytes of the response's body, as framed on the wire.
     pub received_bytes: u64,
+    /// How long the first content had been in the system's hands when it was read, in nanoseconds; [`NO_COUNT`] where the
+    /// system does not say. The stamps are already without it.
+    pub first_lag: u32,
+    /// The same of the last content.
+    pub last_lag: u32,
     /// Content events.
     pub events: u32,
     /// Usage: tokens of the prompt.
@@ -112,6 +119,8 @@ impl Row {
         body_bytes: 0,
         reads: 0,
         received_bytes: 0,
+        first_lag: NO_COUNT,
+        last_lag: NO_COUNT,
         events: 0,
         usage_prompt: NO_COUNT,
         usage_completion: NO_COUNT,
@@ -128,4 +137,12 @@ impl Row {
     pub fn is_ok(&self) -> bool {
         self.outcome == Outcome::OK
     }
+}
+
+fn outcome_as_number<S: Serializer>(outcome: &Outcome, serializer: S) -> Result<S::Ok, S::Error> {
+    outcome.0.serialize(serializer)
+}
+
+fn outcome_of_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Outcome, D::Error> {
+    u32::deserialize(deserializer).map(Outcome)
 }

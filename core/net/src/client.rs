@@ -1,25 +1,31 @@
 //! [`Client`]: one exchange after another over pooled connections, each of them stamped.
 
 use crate::{
-    connection::{Connection, Sent, plain},
-    framing::Frames,
-    http1::{Fields, ResponseHead, parse_head},
+    arrival::{Arrival, Arrivals, Lags},
+    connection::{Connection, plain},
+    dial::Dialer,
+    http1::Fields,
     request::{Destination, Head, RequestIds},
 };
 use inferometer_abi::{documents::Framing, types::ABSENT_NS};
 use inferometer_model::{Clock, Failure, FailureKind};
-use std::{cell::RefCell, io};
+use std::{
+    cell::RefCell,
+    future::poll_fn,
+    io,
+    net::IpAddr,
+    task::{Poll, ready},
+};
 
-/// Longest response head that is read, in bytes.
-const LONGEST_HEAD: usize = 256 << 10;
-/// Most of a body that is handed over whole, in bytes; the rest is read and counted.
-const LONGEST_BODY: usize = 64 << 20;
+/// Most bytes taken from a socket at once.
+const READ_SIZE: usize = 64 << 10;
 /// How soon a pooled connection has to end, in nanoseconds and in round trips, to pass for one that the server had closed
 /// while it was idle, where the system does not say so. Later, the server had the request.
 const STALE_NS: u64 = 50_000_000;
 const STALE_ROUND_TRIPS: u64 = 4;
 
-/// When what happened, in nanoseconds since the run began; [`ABSENT_NS`] where it did not.
+/// When what happened, in nanoseconds since the run began; [`ABSENT_NS`] where it did not. What was received has the time
+/// of its [`Arrival`].
 #[derive(Clone, Copy, Debug)]
 pub struct Stamps {
     /// A connection was ready.
@@ -28,11 +34,11 @@ pub struct Stamps {
     pub sent: u64,
     /// The last byte of the request was handed to the kernel.
     pub written: u64,
-    /// The first byte of the response was read.
+    /// The first byte of the response came.
     pub first_byte: u64,
     /// The response's head was complete.
     pub headers: u64,
-    /// The last byte of the response was read.
+    /// The last byte of the response came.
     pub last_byte: u64,
     /// Time spent on connecting, in nanoseconds.
     pub connect_ns: u64,
@@ -79,7 +85,7 @@ pub enum Delivery {
 #[derive(Clone, Copy, Debug)]
 pub struct Whole<'a> {
     /// The header fields.
-    pub fields: &'a Fields,
+    pub fields: Fields<'a>,
     /// The body, or the first 64 MiB of it.
     pub body: &'a [u8],
     /// Whether the body went on after that.
@@ -91,33 +97,75 @@ pub trait Receiver {
     /// The head is complete.
     fn head(&mut self, status: u16, content_type: &str) -> Delivery;
 
-    /// An event is complete; `at_ns` is the time of the read that completed it.
+    /// An event is complete; `arrival` is that of the bytes that completed it.
     ///
     /// # Errors
     /// Ends the exchange; the connection is closed.
-    fn event(&mut self, name: &[u8], data: &[u8], at_ns: u64) -> Result<(), Failure>;
+    fn event(&mut self, name: &[u8], data: &[u8], arrival: Arrival) -> Result<(), Failure>;
 
-    /// The whole answer, for [`Delivery::Whole`]; `at_ns` is the time of the read that completed it.
+    /// The whole answer, for [`Delivery::Whole`]; `arrival` is that of the bytes that completed it.
     ///
     /// # Errors
     /// Ends the request.
-    fn whole(&mut self, answer: Whole<'_>, at_ns: u64) -> Result<(), Failure>;
+    fn whole(&mut self, answer: Whole<'_>, arrival: Arrival) -> Result<(), Failure>;
 }
 
 /// The connections of one worker.
 pub struct Client {
     clock: Clock,
     destinations: Vec<Destination>,
+    dialer: Dialer,
     /// Idle connections by destination; the one used last is used next, so that surplus ones age and are closed.
     idle: Vec<RefCell<Vec<Connection>>>,
     pooled: bool,
+    stamped: bool,
+    arrivals: Arrivals,
+    /// Where requests are put together and answers read into, one at a time: memory that stays in the processor's cache
+    /// however many connections there are.
+    output: RefCell<Vec<u8>>,
+    input: RefCell<Box<[u8]>>,
+}
+
+/// How the connections of a [`Client`] are used.
+#[derive(Clone, Copy, Debug)]
+pub struct Usage {
+    /// A connection serves one request after another.
+    pub pooled: bool,
+    /// The kernel is asked to stamp what it receives.
+    pub stamped: bool,
 }
 
 impl Client {
-    /// A client without connections. `pooled`: a connection serves one request after another.
-    pub fn new(clock: Clock, destinations: Vec<Destination>, pooled: bool) -> Self {
+    /// A client without connections.
+    pub fn new(clock: Clock, destinations: Vec<Destination>, usage: Usage) -> Self {
         let idle = destinations.iter().map(|_| RefCell::default()).collect();
-        Self { clock, destinations, idle, pooled }
+        Self {
+            clock,
+            destinations,
+            dialer: Dialer::new(&[]),
+            idle,
+            pooled: usage.pooled,
+            stamped: usage.stamped,
+            arrivals: Arrivals::new(clock),
+            output: RefCell::default(),
+            input: RefCell::new(vec![0; READ_SIZE].into()),
+        }
+    }
+
+    /// The same client, with connections that come from each of `sources` in turn, if there are any.
+    pub fn with_sources(self, sources: &[IpAddr]) -> Self {
+        Self { dialer: Dialer::new(sources), ..self }
+    }
+
+    /// How many addresses of the loopback network connections came from, since the ports of one had run out; those of
+    /// [`with_sources`](Self::with_sources) apart.
+    pub fn loopback_addresses(&self) -> usize {
+        self.dialer.loopback_addresses()
+    }
+
+    /// How far behind the kernel its reads were since this was last asked.
+    pub fn take_lags(&self) -> Lags {
+        self.arrivals.take_lags()
     }
 
     /// Sends one request to destination number `to` and reads the answer to its end.
@@ -134,25 +182,23 @@ impl Client {
         receiver: &mut impl Receiver,
     ) -> Result<(), Failure> {
         let mut connection = self.connect(to, stamps).await?;
-        let response = match self.attempt(&mut connection, head, ids, body, stamps).await {
+        match self.attempt(&mut connection, head, ids, body, stamps, receiver).await {
             Err(_) if self.was_stale(&connection, stamps) => {
                 // One more attempt, on a connection that cannot have been closed for being idle.
                 stamps.resent = true;
                 connection = self.open(to, stamps).await?;
-                self.attempt(&mut connection, head, ids, body, stamps).await?
+                self.attempt(&mut connection, head, ids, body, stamps, receiver).await?;
             }
             attempted => attempted?,
-        };
-        let keep_alive = response.keep_alive;
-        self.read_body(&mut connection, response, stamps, receiver).await?;
-        if keep_alive && self.pooled && connection.unused().is_empty() {
+        }
+        if self.pooled && connection.response.keeps_alive() {
             connection.reused = true;
             self.idle[to].borrow_mut().push(connection);
         }
         Ok(())
     }
 
-    /// Writes the request and reads the head of the answer.
+    /// Writes the request and reads the answer.
     async fn attempt(
         &self,
         connection: &mut Connection,
@@ -160,33 +206,108 @@ impl Client {
         ids: RequestIds,
         body: &[u8],
         stamps: &mut Stamps,
-    ) -> Result<ResponseHead, Failure> {
-        head.write(ids, body, &mut connection.output);
+        receiver: &mut impl Receiver,
+    ) -> Result<(), Failure> {
+        connection.response.begin();
         let begun = self.clock.now();
         if stamps.sent == ABSENT_NS {
             stamps.sent = begun;
         }
-        let sent = connection.send().await;
-        stamps.written = self.clock.now();
-        if let Ok(Sent::AnsweredEarly) = sent {
-            self.stamp_read(stamps);
-        }
-        let mut response = match (&sent, self.read_head(connection, stamps).await) {
-            // A server may refuse a request before it has read it all, and close.
-            (Err(error), Err(_)) => return Err(broken("while the request was written", error)),
-            (_, read) => read?,
+        let rest = {
+            let mut output = self.output.borrow_mut();
+            head.write(ids, body, &mut output);
+            connection.try_write(&output).map(|written| output[written..].to_vec())
         };
-        stamps.status = response.status;
-        response.keep_alive &= matches!(sent, Ok(Sent::Whole));
-        response.check_encoding()?;
-        Ok(response)
+        let sent = match rest {
+            Ok(rest) if rest.is_empty() => Ok(()),
+            Ok(rest) => self.send_on(connection, &rest, stamps, receiver).await,
+            Err(error) => Err(error.into()),
+        };
+        stamps.written = self.clock.now();
+        match (sent, self.receive(connection, stamps, receiver).await) {
+            // A server may refuse a request before it has read it all, and close.
+            (Err(Stop::Broken(error)), Err(_)) if stamps.status == 0 => {
+                Err(broken("while the request was written", &error))
+            }
+            (Err(Stop::Answer(failure)), _) => Err(failure),
+            (_, received) => received,
+        }
+    }
+
+    /// Writes the rest of a request that the kernel did not take at once, as long as the server has nothing to say.
+    async fn send_on(
+        &self,
+        connection: &mut Connection,
+        mut rest: &[u8],
+        stamps: &mut Stamps,
+        receiver: &mut impl Receiver,
+    ) -> Result<(), Stop> {
+        while !rest.is_empty() {
+            if connection.writable_or_readable().await? && self.read(connection, stamps, receiver)?.is_some() {
+                // It answered before it had everything; the rest is not written.
+                connection.response.closes();
+                return Ok(());
+            }
+            rest = &rest[connection.try_write(rest)?..];
+        }
+        Ok(())
+    }
+
+    /// Reads the answer to its end.
+    async fn receive(
+        &self,
+        connection: &mut Connection,
+        stamps: &mut Stamps,
+        receiver: &mut impl Receiver,
+    ) -> Result<(), Failure> {
+        poll_fn(|context| {
+            while !connection.response.is_done() {
+                let ready = ready!(connection.poll_readable(context)).map_err(Stop::Broken);
+                match ready.and_then(|()| self.read(connection, stamps, receiver)) {
+                    Ok(_) => {}
+                    Err(Stop::Answer(failure)) => return Poll::Ready(Err(failure)),
+                    Err(Stop::Broken(error)) => {
+                        let when =
+                            if stamps.status == 0 { "before the answer's head was complete" } else { "in mid-answer" };
+                        return Poll::Ready(Err(broken(when, &error)));
+                    }
+                }
+            }
+            Poll::Ready(Ok(()))
+        })
+        .await
+    }
+
+    /// Takes in what has come, its end included; nothing if nothing has.
+    #[inline]
+    fn read(
+        &self,
+        connection: &mut Connection,
+        stamps: &mut Stamps,
+        receiver: &mut impl Receiver,
+    ) -> Result<Option<()>, Stop> {
+        let mut input = self.input.borrow_mut();
+        let Some(received) = connection.try_read(&mut input)? else { return Ok(None) };
+        let earliest_ns = if stamps.last_byte == ABSENT_NS { stamps.sent } else { stamps.last_byte };
+        if received.count == 0 {
+            let arrival = Arrival::read_at(earliest_ns);
+            return connection.response.end(arrival, receiver).map(Some).map_err(Stop::Answer);
+        }
+        let arrival = self.arrivals.of(received, earliest_ns);
+        stamps.last_byte = arrival.at_ns;
+        if stamps.first_byte == ABSENT_NS {
+            stamps.first_byte = arrival.at_ns;
+        }
+        stamps.reads += 1;
+        let taken = connection.response.take(&mut input[..received.count], arrival, stamps, receiver);
+        taken.map(Some).map_err(Stop::Answer)
     }
 
     /// Whether a failed attempt tells no more than that the server had closed the idle connection before.
     fn was_stale(&self, connection: &Connection, stamps: &Stamps) -> bool {
         let limit = STALE_NS.max(connection.connect_ns.saturating_mul(STALE_ROUND_TRIPS));
         let at_once = self.clock.now() - stamps.written < limit;
-        connection.reused && stamps.first_byte == ABSENT_NS && (at_once || connection.was_refused())
+        connection.reused && stamps.reads == 0 && (at_once || connection.was_refused())
     }
 
     /// An idle connection that still stands, or a new one.
@@ -203,106 +324,25 @@ impl Client {
 
     async fn open(&self, to: usize, stamps: &mut Stamps) -> Result<Connection, Failure> {
         let begun = self.clock.now();
-        let mut connection = Connection::open(&self.destinations[to].addresses).await?;
+        let mut connection = Connection::open(&self.dialer, &self.destinations[to].addresses, self.stamped).await?;
         stamps.connected = self.clock.now();
         connection.connect_ns = stamps.connected - begun;
         (stamps.connect_ns, stamps.reused) = (connection.connect_ns, false);
         Ok(connection)
     }
+}
 
-    /// The response's head, which is left among what is unused.
-    async fn read_head(&self, connection: &mut Connection, stamps: &mut Stamps) -> Result<ResponseHead, Failure> {
-        loop {
-            if let Some(head) = parse_head(connection.unused())? {
-                if head.is_interim() {
-                    connection.consume(head.length);
-                    // The answer itself has not begun.
-                    stamps.first_byte = if connection.unused().is_empty() { ABSENT_NS } else { stamps.last_byte };
-                    continue;
-                }
-                stamps.headers = stamps.last_byte;
-                return Ok(head);
-            }
-            if connection.unused().len() > LONGEST_HEAD {
-                return Err(Failure::new(FailureKind::Malformed, "the answer's head is longer than 256 KiB"));
-            }
-            match self.fill(connection, stamps).await {
-                Ok(1..) => {}
-                Ok(0) => return Err(Failure::new(FailureKind::Reset, "closed before the answer's head was complete")),
-                Err(e) => return Err(broken("before the answer's head was complete", &e)),
-            }
-        }
-    }
+/// Why nothing more is to be had of a connection.
+enum Stop {
+    /// Reading or writing it failed.
+    Broken(io::Error),
+    /// The answer came to an end, and no good one.
+    Answer(Failure),
+}
 
-    async fn read_body(
-        &self,
-        connection: &mut Connection,
-        mut head: ResponseHead,
-        stamps: &mut Stamps,
-        receiver: &mut impl Receiver,
-    ) -> Result<(), Failure> {
-        let (mut whole, mut is_cut) = (Vec::new(), false);
-        let (mut frames, fields) = match receiver.head(head.status, &head.content_type) {
-            Delivery::Events(framing) => (Some(Frames::new(framing)), Fields::default()),
-            Delivery::Whole => (None, Fields::of(connection.unused()[..head.length].to_vec())),
-        };
-        connection.consume(head.length);
-        let mut at_ns = stamps.last_byte;
-        stamps.received_bytes += connection.unused().len() as u64;
-        let body = &mut head.body;
-        loop {
-            while !body.is_done() {
-                let input = connection.unused();
-                let piece = body.take(input)?;
-                let data = &input[piece.framing..piece.framing + piece.data];
-                match &mut frames {
-                    Some(frames) => frames.feed(data, &mut |name, data| receiver.event(name, data, at_ns))?,
-                    None => {
-                        let kept = data.len().min(LONGEST_BODY - whole.len());
-                        is_cut |= kept < data.len();
-                        whole.extend_from_slice(&data[..kept]);
-                    }
-                }
-                let used = piece.framing + piece.data;
-                connection.consume(used);
-                if used == 0 {
-                    break;
-                }
-            }
-            if body.is_done() {
-                break;
-            }
-            match self.fill(connection, stamps).await {
-                Ok(0) if body.ends_with_connection() => break,
-                Ok(0) => return Err(Failure::new(FailureKind::Truncated, "the connection was closed in mid-answer")),
-                Ok(count) => {
-                    at_ns = stamps.last_byte;
-                    stamps.received_bytes += count as u64;
-                }
-                Err(e) => return Err(broken("in mid-answer", &e)),
-            }
-        }
-        match &mut frames {
-            Some(frames) => frames.finish(&mut |name, data| receiver.event(name, data, at_ns)),
-            None => receiver.whole(Whole { fields: &fields, body: &whole, is_cut }, at_ns),
-        }
-    }
-
-    /// Reads more, and stamps it.
-    async fn fill(&self, connection: &mut Connection, stamps: &mut Stamps) -> io::Result<usize> {
-        let count = connection.fill().await?;
-        if count > 0 {
-            self.stamp_read(stamps);
-        }
-        Ok(count)
-    }
-
-    fn stamp_read(&self, stamps: &mut Stamps) {
-        stamps.last_byte = self.clock.now();
-        if stamps.first_byte == ABSENT_NS {
-            stamps.first_byte = stamps.last_byte;
-        }
-        stamps.reads += 1;
+impl From<io::Error> for Stop {
+    fn from(error: io::Error) -> Self {
+        Self::Broken(error)
     }
 }
 

@@ -1,24 +1,18 @@
-//! One TCP connection with its buffers.
+//! One TCP connection, and the answer that is being read from it.
 
-use inferometer_model::{Failure, FailureKind};
-use std::{future::poll_fn, io, net::SocketAddr, pin::Pin};
-use tokio::{
-    io::{AsyncRead as _, Interest, ReadBuf},
-    net::TcpStream,
+use crate::{
+    dial::Dialer,
+    response::Response,
+    socket::{Received, Socket},
 };
-
-const FIRST_BUFFER: usize = 16 << 10;
-const LARGEST_BUFFER: usize = 64 << 20;
+use inferometer_model::Failure;
+use std::{io, net::SocketAddr};
+use tokio::io::Interest;
 
 /// A connection to a server.
 pub(crate) struct Connection {
-    stream: TcpStream,
-    /// Bytes read and not yet used are `input[start..end]`.
-    input: Vec<u8>,
-    start: usize,
-    end: usize,
-    /// The request that is being written.
-    pub(crate) output: Vec<u8>,
+    socket: Socket,
+    pub(crate) response: Response,
     /// Whether it has served before.
     pub(crate) reused: bool,
     /// How long connecting took: about one round trip.
@@ -27,83 +21,51 @@ pub(crate) struct Connection {
     was_reset: bool,
 }
 
-/// What became of a request that was written.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Sent {
-    /// All of it was handed to the kernel.
-    Whole,
-    /// The server answered before it had everything; the rest was not written.
-    AnsweredEarly,
-}
-
 impl Connection {
-    /// Connects to the first of `addresses` that accepts.
-    pub(crate) async fn open(addresses: &[SocketAddr]) -> Result<Self, Failure> {
-        let mut last = io::Error::new(io::ErrorKind::NotFound, "no address");
-        for &address in addresses {
-            match TcpStream::connect(address).await {
-                Ok(stream) => {
-                    // A kernel that refuses this costs latency, not correctness.
-                    let _ = stream.set_nodelay(true);
-                    let input = vec![0; FIRST_BUFFER];
-                    return Ok(Self {
-                        stream,
-                        input,
-                        start: 0,
-                        end: 0,
-                        output: Vec::new(),
-                        reused: false,
-                        connect_ns: 0,
-                        was_reset: false,
-                    });
-                }
-                Err(e) => last = io::Error::new(e.kind(), format!("{address}: {}", plain(&e))),
-            }
-        }
-        Err(Failure::new(FailureKind::Connect, last.to_string()))
+    /// Connects to the first of `addresses` that accepts; `stamped`: the kernel is asked to stamp what it receives.
+    pub(crate) async fn open(dialer: &Dialer, addresses: &[SocketAddr], stamped: bool) -> Result<Self, Failure> {
+        Ok(Self {
+            socket: Socket::new(dialer.connect(addresses).await?, stamped),
+            response: Response::default(),
+            reused: false,
+            connect_ns: 0,
+            was_reset: false,
+        })
     }
 
     /// Whether an idle connection was closed, or spoken on, by the server: it must not be used again.
     pub(crate) fn is_stale(&self) -> bool {
         // Costs no system call as long as nothing has happened on the socket.
-        let mut byte = [0];
-        !matches!(self.stream.try_read(&mut byte), Err(e) if e.kind() == io::ErrorKind::WouldBlock)
+        !matches!(self.socket.try_read(&mut [0]), Err(e) if e.kind() == io::ErrorKind::WouldBlock)
     }
 
-    /// Writes `output`, as long as the server has nothing to say in between.
-    pub(crate) async fn send(&mut self) -> io::Result<Sent> {
-        let sent = self.write_output().await;
-        self.was_reset |= sent.is_err();
-        sent
-    }
-
-    async fn write_output(&mut self) -> io::Result<Sent> {
-        let mut written = 0;
-        while written < self.output.len() {
-            match self.stream.try_write(&self.output[written..]) {
-                Ok(count) => written += count,
-                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
-                    let ready = self.stream.ready(Interest::READABLE | Interest::WRITABLE).await?;
-                    if ready.is_readable() && self.try_fill()? {
-                        return Ok(Sent::AnsweredEarly);
-                    }
-                }
-                Err(e) => return Err(e),
-            }
+    /// Hands as much of `output` to the kernel as it takes now; how much that was.
+    pub(crate) fn try_write(&mut self, output: &[u8]) -> io::Result<usize> {
+        match self.socket.stream().try_write(output) {
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => Ok(0),
+            written => written.inspect_err(|_| self.was_reset = true),
         }
-        Ok(Sent::Whole)
     }
 
-    /// Takes in what the server has said already, without waiting; whether that was anything, its end included.
-    fn try_fill(&mut self) -> io::Result<bool> {
-        self.make_room()?;
-        match self.stream.try_read(&mut self.input[self.end..]) {
-            Ok(count) => {
-                self.end += count;
-                Ok(true)
+    /// Waits until the kernel may take more, or the server has said something; whether it was the latter.
+    pub(crate) async fn writable_or_readable(&self) -> io::Result<bool> {
+        Ok(self.socket.stream().ready(Interest::READABLE | Interest::WRITABLE).await?.is_readable())
+    }
+
+    /// Waits until there may be something to read.
+    pub(crate) fn poll_readable(&mut self, context: &mut std::task::Context<'_>) -> std::task::Poll<io::Result<()>> {
+        self.socket.stream().poll_read_ready(context)
+    }
+
+    /// Reads what has come; nothing if nothing has.
+    pub(crate) fn try_read(&mut self, room: &mut [u8]) -> io::Result<Option<Received>> {
+        match self.socket.try_read(room) {
+            Ok(received) => Ok(Some(received)),
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => Ok(None),
+            Err(e) => {
+                self.was_reset = true;
+                Err(e)
             }
-            Err(e) if e.kind() == io::ErrorKind::WouldBlock => Ok(false),
-            Err(e) => Err(e),
         }
     }
 
@@ -111,49 +73,7 @@ impl Connection {
     /// reading: such a request was not taken. The kernel knows it as an error of the socket, also where reading it met
     /// the end first.
     pub(crate) fn was_refused(&self) -> bool {
-        self.was_reset || matches!(self.stream.take_error(), Ok(Some(_)))
-    }
-
-    /// What was read and not yet used.
-    pub(crate) fn unused(&self) -> &[u8] {
-        &self.input[self.start..self.end]
-    }
-
-    /// Marks `count` bytes as used.
-    pub(crate) fn consume(&mut self, count: usize) {
-        self.start += count;
-        if self.start == self.end {
-            (self.start, self.end) = (0, 0);
-        }
-    }
-
-    /// Reads more; 0 is the end of the connection.
-    pub(crate) async fn fill(&mut self) -> io::Result<usize> {
-        self.make_room()?;
-        let (stream, room) = (&mut self.stream, &mut self.input[self.end..]);
-        let count = poll_fn(|context| {
-            let mut buffer = ReadBuf::new(room);
-            Pin::new(&mut *stream).poll_read(context, &mut buffer).map_ok(|()| buffer.filled().len())
-        })
-        .await;
-        self.was_reset |= count.is_err();
-        self.end += *count.as_ref().unwrap_or(&0);
-        count
-    }
-
-    /// Makes room for the next read.
-    fn make_room(&mut self) -> io::Result<()> {
-        if self.end == self.input.len() {
-            if self.start > 0 {
-                self.input.copy_within(self.start..self.end, 0);
-                (self.start, self.end) = (0, self.end - self.start);
-            } else if self.input.len() < LARGEST_BUFFER {
-                self.input.resize(self.input.len() * 2, 0);
-            } else {
-                return Err(io::Error::other("more than 64 MiB without a place to cut"));
-            }
-        }
-        Ok(())
+        self.was_reset || matches!(self.socket.stream().take_error(), Ok(Some(_)))
     }
 }
 

@@ -1,23 +1,23 @@
 //! HTTP/1.1 responses: the head, and the body's extent. Sans I/O.
 
 use inferometer_model::{Failure, FailureKind};
-use std::borrow::Cow;
+use std::{mem::MaybeUninit, ops::Range};
 
 /// Most header fields that are read.
 const MOST_HEADERS: usize = 256;
 
-/// What is needed of a response's head.
+/// What is needed of a response's head. Places are within the head.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct ResponseHead {
     /// Its own length in bytes.
     pub(crate) length: usize,
     pub(crate) status: u16,
-    pub(crate) content_type: String,
+    pub(crate) content_type: Range<usize>,
     /// Whether the connection may serve again once the body is read.
     pub(crate) keep_alive: bool,
     pub(crate) body: Body,
     /// A content coding, which was not asked for.
-    encoding: Option<String>,
+    encoding: Option<Range<usize>>,
 }
 
 impl ResponseHead {
@@ -26,10 +26,11 @@ impl ResponseHead {
         matches!(self.status, 100..=199) && self.status != 101
     }
 
-    /// Refuses an encoded answer; an encoded error page still tells its status.
-    pub(crate) fn check_encoding(&self) -> Result<(), Failure> {
+    /// Refuses an encoded answer, whose head `head` is; an encoded error page still tells its status.
+    pub(crate) fn check_encoding(&self, head: &[u8]) -> Result<(), Failure> {
         match &self.encoding {
             Some(coding) if (200..300).contains(&self.status) => {
+                let coding = String::from_utf8_lossy(&head[coding.clone()]);
                 Err(malformed(format!("the answer is encoded with {coding}, which was not asked for")))
             }
             _ => Ok(()),
@@ -37,42 +38,58 @@ impl ResponseHead {
     }
 }
 
-/// Reads a head from the beginning of `input`: what it says, or `None` if it is not whole yet. Interim responses (1xx) are
-/// the caller's to skip.
-pub(crate) fn parse_head(input: &[u8]) -> Result<Option<ResponseHead>, Failure> {
-    let mut fields = [httparse::EMPTY_HEADER; MOST_HEADERS];
-    let mut response = httparse::Response::new(&mut fields);
-    let length = match response.parse(input) {
+/// Where the name and the value of a header field are within the head.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct FieldPlace {
+    name: Range<usize>,
+    value: Range<usize>,
+}
+
+/// Reads a head from the beginning of `input`: what it says, or `None` if it is not whole yet. Its fields' places go into
+/// `fields`. Interim responses (1xx) are the caller's to skip.
+pub(crate) fn parse_head(input: &[u8], fields: &mut Vec<FieldPlace>) -> Result<Option<ResponseHead>, Failure> {
+    let mut headers = [const { MaybeUninit::uninit() }; MOST_HEADERS];
+    let mut response = httparse::Response::new(&mut []);
+    let config = httparse::ParserConfig::default();
+    let length = match config.parse_response_with_uninit_headers(&mut response, input, &mut headers) {
         Ok(httparse::Status::Complete(length)) => length,
         Ok(httparse::Status::Partial) => return Ok(None),
         Err(e) => return Err(malformed(format!("the answer is not HTTP/1.1: {e}"))),
     };
+    let place = |part: &[u8]| {
+        let start = part.as_ptr() as usize - input.as_ptr() as usize;
+        start..start + part.len()
+    };
     let status = response.code.unwrap_or_default();
     let mut keep_alive = response.version == Some(1);
-    let (mut content_length, mut chunked, mut content_type, mut encoding) = (None, false, String::new(), None);
+    let (mut content_length, mut chunked, mut content_type, mut encoding) = (None, false, 0..0, None);
+    fields.clear();
     for field in response.headers.iter() {
-        let value = String::from_utf8_lossy(field.value);
+        let value = field.value.trim_ascii();
+        fields.push(FieldPlace { name: place(field.name.as_bytes()), value: place(value) });
         if field.name.eq_ignore_ascii_case("content-length") {
-            let length: u64 =
-                value.trim().parse().map_err(|_| malformed(format!("Content-Length '{value}' is not a number")))?;
+            let digits = value.iter().all(u8::is_ascii_digit).then(|| std::str::from_utf8(value).ok()).flatten();
+            let length = digits.and_then(|digits| digits.parse::<u64>().ok());
+            let length = length.ok_or_else(|| {
+                malformed(format!("Content-Length '{}' is not a number", String::from_utf8_lossy(value)))
+            })?;
             if content_length.replace(length).is_some_and(|before| before != length) {
                 return Err(malformed("two different Content-Lengths".to_owned()));
             }
         } else if field.name.eq_ignore_ascii_case("transfer-encoding") {
-            chunked = value.rsplit(',').next().is_some_and(|last| last.trim().eq_ignore_ascii_case("chunked"));
+            chunked = options(value).last().is_some_and(|last| last.eq_ignore_ascii_case(b"chunked"));
         } else if field.name.eq_ignore_ascii_case("connection") {
-            for option in value.split(',').map(str::trim) {
-                if option.eq_ignore_ascii_case("close") {
+            for option in options(value) {
+                if option.eq_ignore_ascii_case(b"close") {
                     keep_alive = false;
-                } else if option.eq_ignore_ascii_case("keep-alive") {
+                } else if option.eq_ignore_ascii_case(b"keep-alive") {
                     keep_alive = true;
                 }
             }
         } else if field.name.eq_ignore_ascii_case("content-type") {
-            content_type = value.into_owned();
-        } else if field.name.eq_ignore_ascii_case("content-encoding") && !value.trim().eq_ignore_ascii_case("identity")
-        {
-            encoding = Some(value.into_owned());
+            content_type = place(value);
+        } else if field.name.eq_ignore_ascii_case("content-encoding") && !value.eq_ignore_ascii_case(b"identity") {
+            encoding = Some(place(value));
         }
     }
     let body = match (status, chunked, content_length) {
@@ -87,33 +104,36 @@ pub(crate) fn parse_head(input: &[u8]) -> Result<Option<ResponseHead>, Failure> 
     Ok(Some(ResponseHead { length, status, content_type, keep_alive, body, encoding }))
 }
 
-/// The header fields of an answer that is handed over whole. They are read when they are asked for.
-#[derive(Clone, Debug, Default)]
-pub struct Fields {
-    /// The head as it came, but for the case of its names.
-    head: Vec<u8>,
+/// The members of a list in a field's value.
+fn options(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii)
 }
 
-impl Fields {
-    /// The fields of a head that was read before.
-    pub(crate) fn of(mut head: Vec<u8>) -> Self {
-        for line in head.split_mut(|byte| *byte == b'\n').skip(1) {
-            let name = line.iter().position(|byte| *byte == b':').unwrap_or(0);
-            line[..name].make_ascii_lowercase();
+/// The header fields of an answer that is handed over whole.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Fields<'a> {
+    head: &'a [u8],
+    places: &'a [FieldPlace],
+}
+
+impl<'a> Fields<'a> {
+    /// The fields at `places` in `head`, which is put into the form that they are handed over in: names in lower case, `?`
+    /// for whatever is not ASCII in a value that is not UTF-8.
+    pub(crate) fn of(head: &'a mut [u8], places: &'a [FieldPlace]) -> Self {
+        for FieldPlace { name, value } in places {
+            head[name.clone()].make_ascii_lowercase();
+            let value = &mut head[value.clone()];
+            if std::str::from_utf8(value).is_err() {
+                value.iter_mut().filter(|byte| !byte.is_ascii()).for_each(|byte| *byte = b'?');
+            }
         }
-        Self { head }
+        Self { head, places }
     }
 
-    /// Their names, in lower case, and values, in their order; what is not UTF-8 in a value is replaced.
-    pub fn read(&self) -> Vec<(&str, Cow<'_, str>)> {
-        let mut fields = [httparse::EMPTY_HEADER; MOST_HEADERS];
-        let mut response = httparse::Response::new(&mut fields);
-        match response.parse(&self.head) {
-            Ok(httparse::Status::Complete(_)) => {
-                response.headers.iter().map(|field| (field.name, String::from_utf8_lossy(field.value))).collect()
-            }
-            _ => Vec::new(),
-        }
+    /// Their names, in lower case, and values, in their order.
+    pub fn iter(self) -> impl Iterator<Item = (&'a str, &'a str)> {
+        let text = |place: &Range<usize>| std::str::from_utf8(&self.head[place.clone()]).unwrap_or_default();
+        self.places.iter().map(move |field| (text(&field.name), text(&field.value)))
     }
 }
 
@@ -255,9 +275,10 @@ mod tests {
 
     #[test]
     fn a_head_says_how_far_its_body_reaches() {
-        let head = |text: &str| parse_head(text.as_bytes()).unwrap().unwrap();
-        let plain = head("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Type: text/plain\r\n\r\n");
-        assert_eq!((plain.body, plain.keep_alive, plain.content_type.as_str()), (Body::Length(5), true, "text/plain"));
+        let head = |text: &str| parse_head(text.as_bytes(), &mut Vec::new()).unwrap().unwrap();
+        let text = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Type: text/plain \r\n\r\n";
+        let plain = head(text);
+        assert_eq!((plain.body, plain.keep_alive, &text[plain.content_type]), (Body::Length(5), true, "text/plain"));
         assert_eq!(head("HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n").body, chunked());
         let close = head("HTTP/1.0 200 OK\r\n\r\n");
         assert_eq!((close.body, close.keep_alive), (Body::UntilClose, false));
@@ -267,19 +288,22 @@ mod tests {
 
     #[test]
     fn fields_are_read_in_their_order_with_names_in_lower_case() {
-        let head = b"HTTP/1.1 200 Fine: OK\r\nRetry-AFTER: 3\r\nLocation:http://H/A:b\r\nX: \xff\r\nx:\r\n\r\n";
-        let fields = Fields::of(head.to_vec());
-        let read: Vec<(&str, String)> = fields.read().into_iter().map(|(name, value)| (name, value.into())).collect();
-        let expected = [("retry-after", "3"), ("location", "http://H/A:b"), ("x", "\u{fffd}"), ("x", "")];
-        assert_eq!(read, expected.map(|(name, value)| (name, value.to_owned())));
-        assert!(Fields::default().read().is_empty());
+        let mut head =
+            b"HTTP/1.1 200 Fine: OK\r\nRetry-AFTER: 3\r\nLocation:http://H/\xc3\xa9:b\r\nX: a\xff\r\nx:\r\n\r\n"
+                .to_vec();
+        let mut places = Vec::new();
+        parse_head(&head, &mut places).unwrap().unwrap();
+        let read: Vec<(&str, &str)> = Fields::of(&mut head, &places).iter().collect();
+        assert_eq!(read, [("retry-after", "3"), ("location", "http://H/é:b"), ("x", "a?"), ("x", "")]);
     }
 
     #[test]
     fn a_head_that_is_not_whole_waits_and_one_that_is_not_http_fails() {
-        assert_eq!(parse_head(b"HTTP/1.1 200 OK\r\nContent-").unwrap(), None);
-        assert!(parse_head(b"<html>hello</html>\r\n\r\n").unwrap_err().message.contains("not HTTP/1.1"));
-        assert!(parse_head(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n").is_err());
+        let parse = |input: &[u8]| parse_head(input, &mut Vec::new());
+        assert_eq!(parse(b"HTTP/1.1 200 OK\r\nContent-").unwrap(), None);
+        assert!(parse(b"<html>hello</html>\r\n\r\n").unwrap_err().message.contains("not HTTP/1.1"));
+        assert!(parse(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n").is_err());
+        assert!(parse(b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n").is_err());
     }
 
     #[test]
@@ -317,8 +341,7 @@ mod tests {
 
         #[test]
         fn random_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
-            let _ = parse_head(&bytes);
-            let _ = Fields::of(bytes.clone()).read();
+            let _ = parse_head(&bytes, &mut Vec::new());
             let _ = read(chunked(), &[&bytes]);
         }
     }

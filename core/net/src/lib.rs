@@ -7,12 +7,19 @@
 //!
 //! The HTTP/1.1 client is our own because every read has to be stamped and no chunk may cost an allocation.
 
+mod arrival;
 mod client;
 mod connection;
+mod dial;
 mod framing;
 mod http1;
 mod request;
+mod response;
+mod socket;
 
-pub use client::{Client, Delivery, Receiver, Stamps, Whole};
+pub use arrival::{Arrival, Lags};
+pub use client::{Client, Delivery, Receiver, Stamps, Usage, Whole};
+pub use dial::check_source;
 pub use http1::Fields;
 pub use request::{Destination, Head, RequestIds};
+pub use response::Response;

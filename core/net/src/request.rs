@@ -59,8 +59,8 @@ impl Head {
         Ok(Self { rendered: rendered.into_bytes() })
     }
 
-    /// Writes the whole request into `out`.
-    pub(crate) fn write(&self, ids: RequestIds, body: &[u8], out: &mut Vec<u8>) {
+    /// Writes the whole request into `out`, in place of what it holds.
+    pub fn write(&self, ids: RequestIds, body: &[u8], out: &mut Vec<u8>) {
         out.clear();
         out.extend_from_slice(&self.rendered);
         out.extend_from_slice(b"X-Request-ID: ");

@@ -4,7 +4,7 @@
 
 use inferometer_abi::{documents::Framing, types::ABSENT_NS};
 use inferometer_model::{Clock, Failure, FailureKind};
-use inferometer_net::{Client, Delivery, Destination, Head, Receiver, RequestIds, Stamps, Whole};
+use inferometer_net::{Arrival, Client, Delivery, Destination, Head, Receiver, RequestIds, Stamps, Usage, Whole};
 use std::{
     io::{Read as _, Write as _},
     net::{SocketAddr, TcpListener, TcpStream},
@@ -76,14 +76,14 @@ impl Receiver for Keeper {
         if content_type == "text/event-stream" { Delivery::Events(Framing::Sse) } else { Delivery::Whole }
     }
 
-    fn event(&mut self, _name: &[u8], data: &[u8], _at_ns: u64) -> Result<(), Failure> {
+    fn event(&mut self, _name: &[u8], data: &[u8], _arrival: Arrival) -> Result<(), Failure> {
         self.events.push(data.to_vec());
         Ok(())
     }
 
-    fn whole(&mut self, answer: Whole<'_>, _at_ns: u64) -> Result<(), Failure> {
+    fn whole(&mut self, answer: Whole<'_>, _arrival: Arrival) -> Result<(), Failure> {
         (self.body, self.is_cut) = (answer.body.to_vec(), answer.is_cut);
-        self.fields = answer.fields.read().into_iter().map(|(name, value)| (name.to_owned(), value.into())).collect();
+        self.fields = answer.fields.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
         Ok(())
     }
 }
@@ -92,7 +92,7 @@ impl Receiver for Keeper {
 fn requests(address: SocketAddr, count: usize, body: &[u8]) -> Vec<(Result<(), Failure>, Stamps, Keeper)> {
     let destination = Destination { authority: address.to_string(), addresses: vec![address] };
     let head = Head::new("POST", "/", &destination, []).unwrap();
-    let client = Client::new(Clock::start(), vec![destination], true);
+    let client = Client::new(Clock::start(), vec![destination], Usage { pooled: true, stamped: true });
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let mut results = Vec::new();
@@ -168,7 +168,7 @@ fn an_answer_cut_short_is_truncated_and_keeps_its_stamps() {
     let (ended, stamps, _) = requests(address, 1, b"").remove(0);
     assert_eq!(kind(&ended), FailureKind::Truncated);
     assert_eq!(stamps.status, 200);
-    assert!(stamps.sent <= stamps.written && stamps.written <= stamps.first_byte && stamps.headers != ABSENT_NS);
+    assert!(stamps.sent <= stamps.written && stamps.sent <= stamps.first_byte && stamps.headers != ABSENT_NS);
 }
 
 #[test]

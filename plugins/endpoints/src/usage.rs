@@ -68,6 +68,18 @@ pub(crate) fn read(answer: &Value, delta: &mut Delta) -> bool {
     true
 }
 
+/// Whether there may be usage under the key `key` of an answer.
+pub(crate) fn is_place(key: &[u8]) -> bool {
+    PLACES.iter().any(|path| path[0].as_bytes() == key)
+}
+
+/// Whether usage may hold a count, or part of one, under the key `key`.
+pub(crate) fn is_part(key: &[u8]) -> bool {
+    let names = [&PROMPT[..], &COMPLETION, &CACHED, &REASONING].into_iter().flatten();
+    let inner = PLACES.iter().filter_map(|path| path.get(1));
+    names.flat_map(|name| name.path.iter().chain(name.plus)).chain(inner).any(|part| part.as_bytes() == key)
+}
+
 /// The value `path` leads to.
 pub(crate) fn at<'v>(value: &'v Value, path: &[&str]) -> Option<&'v Value> {
     path.iter().try_fold(value, |value, key| value.get(key))

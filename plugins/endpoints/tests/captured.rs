@@ -105,9 +105,10 @@ fn whole_answers_give_text_usage_and_finish() {
         ("dynamo_chat", "ocument IO copies between & EnglishAnakefile", 0),
         ("vllm_chat", "  The GNU Lesser durable source", NO_COUNT),
     ] {
-        let reply = whole(&Chat, &body(file)).unwrap();
+        let body = body(file);
+        let reply = whole(&Chat, &body).unwrap();
         let mut held = Held::default();
-        reply.deltas.iter().for_each(|delta| held.add(delta, &[], &reply.scratch));
+        reply.deltas.iter().for_each(|delta| held.add(delta, body.as_bytes(), &reply.scratch));
         assert_eq!(held, Held { done: false, ..complete(text, Some([27, 8, cached]), 1) }, "{file}");
     }
 }

@@ -1,7 +1,8 @@
 //! `inputs.json`: the bodies that were sent, by conversation; a later run can take the file as its data set.
 //!
-//! Every conversation is kept once, however often it was sent, and what is kept has a limit: it is held in memory until
-//! the run is over, because conversations are written in the order of the data set.
+//! Every body is kept once, however often it was sent, and what is kept has a limit: it is held in memory until the run is
+//! over, because conversations are written in the order of the data set. Beside its bytes a body takes some 70 bytes, and
+//! a conversation as many and its name.
 
 use crate::{chunked::Chunked, names};
 use inferometer_plugin_sdk::{
@@ -12,7 +13,10 @@ use inferometer_plugin_sdk::{
     types::{Error, ErrorKind, Record, Result},
 };
 use serde::de::IgnoredAny;
-use std::collections::BTreeMap;
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    ops::Range,
+};
 
 /// Most bytes of bodies that are kept.
 const LIMIT: usize = 256 << 20;
@@ -22,16 +26,14 @@ const DEEPEST: usize = 32;
 
 #[derive(Default)]
 struct Inputs {
-    sessions: BTreeMap<u64, Session>,
-    kept_bytes: usize,
+    /// Names of the conversations, by their place in the data set.
+    names: HashMap<u64, Box<str>>,
+    /// Where the bodies are, by conversation and turn; nowhere if one was looked at and cannot be shown.
+    places: HashMap<(u64, u32), Option<Range<usize>>>,
+    /// All bodies, one after another.
+    bodies: String,
     not_json: u64,
     over_limit: u64,
-}
-
-struct Session {
-    name: String,
-    /// Bodies by turn; none where it was looked at and cannot be shown.
-    turns: BTreeMap<u32, Option<Box<str>>>,
 }
 
 impl Component for Inputs {
@@ -68,51 +70,45 @@ exporter! { name: "inputs", summary: "Writes the request bodies that were sent."
 
 impl Inputs {
     fn keep(&mut self, record: &Record<'_>, limit: usize) {
-        let session = self
-            .sessions
-            .entry(record.session)
-            .or_insert_with(|| Session { name: record.conversation_id.as_str().to_owned(), turns: BTreeMap::new() });
-        if session.turns.contains_key(&record.turn) {
-            return;
-        }
+        let Entry::Vacant(place) = self.places.entry((record.session, record.turn)) else { return };
         let body = record.body.as_slice();
         let text = std::str::from_utf8(body).ok().filter(|text| serde_json::from_str::<IgnoredAny>(text).is_ok());
-        let kept = match text {
+        place.insert(match text {
             None => {
                 self.not_json += 1;
                 None
             }
-            Some(text) if self.kept_bytes + text.len() > limit => {
+            Some(text) if self.bodies.len() + text.len() > limit => {
                 self.over_limit += 1;
                 None
             }
             Some(text) => {
-                self.kept_bytes += text.len();
-                Some(text.into())
+                let start = self.bodies.len();
+                self.bodies.push_str(text);
+                self.names.entry(record.session).or_insert_with(|| record.conversation_id.as_str().into());
+                Some(start..self.bodies.len())
             }
-        };
-        session.turns.insert(record.turn, kept);
+        });
     }
 
-    fn write(&mut self, out: &mut dyn Output) -> Result<()> {
+    fn write(&self, out: &mut dyn Output) -> Result<()> {
         let mut file = Chunked::new(names::INPUTS.to_owned());
         file.buffer().extend_from_slice(b"{\n  \"data\": [");
+        let kept = self.places.iter().filter_map(|(key, place)| place.clone().map(|place| (*key, place)));
+        let mut kept: Vec<_> = kept.collect();
+        kept.sort_unstable_by_key(|(key, _)| *key);
         let mut between_sessions: &[u8] = b"\n";
-        for session in self.sessions.values() {
-            let mut payloads = session.turns.values().flatten().peekable();
-            if payloads.peek().is_none() {
-                continue;
-            }
+        for session in kept.chunk_by(|((one, _), _), ((other, _), _)| one == other) {
+            let name = &self.names[&session[0].0.0];
             file.buffer().extend_from_slice(between_sessions);
             file.buffer().extend_from_slice(b"    {\n      \"session_id\": ");
-            serde_json::to_writer(&mut *file.buffer(), &session.name).map_err(|e| {
-                Error::new(ErrorKind::OTHER, format!("session {:?} cannot be named in JSON: {e}", session.name))
-            })?;
+            serde_json::to_writer(&mut *file.buffer(), name)
+                .map_err(|e| Error::new(ErrorKind::OTHER, format!("session {name:?} cannot be named in JSON: {e}")))?;
             file.buffer().extend_from_slice(b",\n      \"payloads\": [");
             let mut between_payloads: &[u8] = b"\n        ";
-            for payload in payloads {
+            for (_, place) in session {
                 file.buffer().extend_from_slice(between_payloads);
-                indent(payload, 4, file.buffer());
+                indent(&self.bodies[place.clone()], 4, file.buffer());
                 file.flush_full(out)?;
                 between_payloads = b",\n        ";
             }
@@ -250,7 +246,7 @@ mod tests {
             inputs.keep(&request(session, 0, "[1,2,3]").record(), 30);
             inputs.keep(&request(session, 0, "[1,2,3]").record(), 30);
         }
-        assert_eq!((inputs.kept_bytes, inputs.over_limit), (28, 6));
+        assert_eq!((inputs.bodies.len(), inputs.over_limit), (28, 6));
     }
 
     #[test]

@@ -11,7 +11,7 @@ use inferometer_plugin_sdk::{
     exporter,
     types::{Error, ErrorKind, Outcome, Record, Result},
 };
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 
 /// The gaps within a request, and the metric that they follow.
 const GAPS_TAG: &str = "inter_chunk_latency";
@@ -51,8 +51,8 @@ impl Exporter for Records {
     fn records(&mut self, records: &[Record<'_>], out: &mut dyn Output) -> Result<()> {
         let Some(file) = &mut self.file else { return Ok(()) };
         for record in records {
-            let metadata = Metadata::new(record, self.epoch_ns, profiling_index(&mut self.profiling_phases, record));
-            write_line(record, &metadata, &self.columns, file.buffer()).map_err(|e| {
+            let index = profiling_index(&mut self.profiling_phases, record);
+            write_line(record, self.epoch_ns, index, &self.columns, file.buffer()).map_err(|e| {
                 Error::new(ErrorKind::OTHER, format!("request {} could not be written as JSON: {e}", record.index))
             })?;
             file.flush_full(out)?;
@@ -116,13 +116,14 @@ impl Column {
 /// Appends `{metadata, metrics, error?}` and the end of the line.
 fn write_line(
     record: &Record<'_>,
-    metadata: &Metadata<'_>,
+    epoch_ns: u64,
+    profiling_index: Option<usize>,
     columns: &[Column],
     out: &mut Vec<u8>,
 ) -> serde_json::Result<()> {
-    out.extend_from_slice(b"{\"metadata\":");
-    serde_json::to_writer(&mut *out, metadata)?;
-    out.extend_from_slice(b",\"metrics\":{");
+    out.extend_from_slice(b"{\"metadata\":{");
+    write_metadata(record, epoch_ns, profiling_index, out)?;
+    out.extend_from_slice(b"},\"metrics\":{");
     write_metrics(columns, record.values.as_slice(), record.gaps_ns.as_slice(), out)?;
     out.push(b'}');
     if record.outcome != Outcome::OK {
@@ -171,66 +172,63 @@ fn write_gaps(gaps_ns: &[u64], out: &mut Vec<u8>) -> serde_json::Result<()> {
     Ok(())
 }
 
-/// Who sent the request, when, and as part of what; AIPerf's names and order.
-#[derive(Serialize)]
-struct Metadata<'a> {
-    session_num: u64,
-    x_request_id: Uuid,
-    x_correlation_id: Uuid,
-    conversation_id: &'a str,
-    turn_index: u32,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    credit_issued_ns: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    request_start_ns: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    request_ack_ns: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    request_end_ns: Option<u64>,
-    worker_id: WorkerId,
-    record_processor_id: &'a str,
-    benchmark_phase: &'a str,
-    phase_index: u32,
-    #[serde(skip_serializing_if = "Option::is_none")]
+/// Appends who sent the request, when, and as part of what; AIPerf's names and order. Written piece by piece: with the
+/// names put into quotes anew for every line, these took most of the time.
+fn write_metadata(
+    record: &Record<'_>,
+    epoch_ns: u64,
     profiling_index: Option<usize>,
-    phase_name: &'a str,
-    phase_kind: &'a str,
-    was_cancelled: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    cancellation_time_ns: Option<u64>,
-    context_overflow_skip: bool,
-    agent_depth: u32,
-    root_correlation_id: Uuid,
+    out: &mut Vec<u8>,
+) -> serde_json::Result<()> {
+    fn put<T: Serialize + ?Sized>(out: &mut Vec<u8>, name: &[u8], value: &T) -> serde_json::Result<()> {
+        out.extend_from_slice(name);
+        serde_json::to_writer(out, value)
+    }
+    let put_time = |out: &mut Vec<u8>, name: &[u8], stamp: u64| {
+        clock::wall_ns(epoch_ns, stamp).map_or(Ok(()), |at| put(out, name, &at))
+    };
+    let was_cancelled = record.outcome == Outcome::CANCELLED;
+    put(out, b"\"session_num\":", &record.index)?;
+    put_uuid(out, b",\"x_request_id\":\"", record.request_id);
+    put_uuid(out, b",\"x_correlation_id\":\"", record.correlation_id);
+    put(out, b",\"conversation_id\":", record.conversation_id.as_str())?;
+    put(out, b",\"turn_index\":", &record.turn)?;
+    put_time(out, b",\"credit_issued_ns\":", record.intended_ns)?;
+    put_time(out, b",\"request_start_ns\":", record.permitted_ns)?;
+    put_time(out, b",\"request_ack_ns\":", record.headers_ns)?;
+    put_time(out, b",\"request_end_ns\":", record.end_ns)?;
+    put(out, b",\"worker_id\":\"worker_", &record.worker)?;
+    out.extend_from_slice(b"\",\"record_processor_id\":\"record_processor_0\"");
+    put(out, b",\"benchmark_phase\":", record.phase_kind.as_str())?;
+    put(out, b",\"phase_index\":", &record.phase)?;
+    if let Some(index) = profiling_index {
+        put(out, b",\"profiling_index\":", &index)?;
+    }
+    put(out, b",\"phase_name\":", record.phase_name.as_str())?;
+    put(out, b",\"phase_kind\":", record.phase_kind.as_str())?;
+    put(out, b",\"was_cancelled\":", &was_cancelled)?;
+    if was_cancelled {
+        put_time(out, b",\"cancellation_time_ns\":", record.end_ns)?;
+    }
+    out.extend_from_slice(b",\"context_overflow_skip\":false,\"agent_depth\":0");
+    put_uuid(out, b",\"root_correlation_id\":\"", record.correlation_id);
+    Ok(())
 }
 
-impl<'a> Metadata<'a> {
-    fn new(record: &'a Record<'_>, epoch_ns: u64, profiling_index: Option<usize>) -> Self {
-        let wall = |stamp| clock::wall_ns(epoch_ns, stamp);
-        let was_cancelled = record.outcome == Outcome::CANCELLED;
-        Self {
-            session_num: record.index,
-            x_request_id: Uuid(record.request_id),
-            x_correlation_id: Uuid(record.correlation_id),
-            conversation_id: record.conversation_id.as_str(),
-            turn_index: record.turn,
-            credit_issued_ns: wall(record.intended_ns),
-            request_start_ns: wall(record.permitted_ns),
-            request_ack_ns: wall(record.headers_ns),
-            request_end_ns: wall(record.end_ns),
-            worker_id: WorkerId(record.worker),
-            record_processor_id: "record_processor_0",
-            benchmark_phase: record.phase_kind.as_str(),
-            phase_index: record.phase,
-            profiling_index,
-            phase_name: record.phase_name.as_str(),
-            phase_kind: record.phase_kind.as_str(),
-            was_cancelled,
-            cancellation_time_ns: wall(record.end_ns).filter(|_| was_cancelled),
-            context_overflow_skip: false,
-            agent_depth: 0,
-            root_correlation_id: Uuid(record.correlation_id),
-        }
+/// Appends 128 bits in network order as `8-4-4-4-12` digits, and a quote.
+fn put_uuid(out: &mut Vec<u8>, name: &[u8], bits: [u8; 16]) {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut text = [b'-'; 37];
+    let mut at = 0;
+    for (i, byte) in bits.into_iter().enumerate() {
+        at += usize::from(matches!(i, 4 | 6 | 8 | 10));
+        text[at] = DIGITS[usize::from(byte >> 4)];
+        text[at + 1] = DIGITS[usize::from(byte & 15)];
+        at += 2;
     }
+    text[36] = b'"';
+    out.extend_from_slice(name);
+    out.extend_from_slice(&text);
 }
 
 #[derive(Serialize)]
@@ -253,32 +251,6 @@ impl<'a> Failure<'a> {
             r#type: if given.is_empty() { default_type } else { given },
             message: record.error_message.as_str(),
         }
-    }
-}
-
-/// 128 bits in network order, written `8-4-4-4-12`.
-struct Uuid([u8; 16]);
-
-impl Serialize for Uuid {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        const DIGITS: &[u8; 16] = b"0123456789abcdef";
-        let mut text = [b'-'; 36];
-        let mut at = 0;
-        for (i, byte) in self.0.into_iter().enumerate() {
-            at += usize::from(matches!(i, 4 | 6 | 8 | 10));
-            text[at] = DIGITS[usize::from(byte >> 4)];
-            text[at + 1] = DIGITS[usize::from(byte & 15)];
-            at += 2;
-        }
-        serializer.serialize_str(std::str::from_utf8(&text).expect("hexadecimal digits and dashes are ASCII"))
-    }
-}
-
-struct WorkerId(u32);
-
-impl Serialize for WorkerId {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&format_args!("worker_{}", self.0))
     }
 }
 

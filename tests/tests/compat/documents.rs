@@ -32,8 +32,8 @@ fn defaults() -> Value {
         ($($part:ident)*) => { json!({ $(stringify!($part): documents::$part::default()),* }) };
     }
     of!(EndpointInfo DatasetRequest Length DatasetInfo Run Export Terminal MetricInfo MetricResult Stats Report Verdict
-        PhaseReport Outcomes LoadReport ErrorGroup TelemetrySource TelemetryMetric TelemetryEntity Series Increase
-        Histogram Bucket)
+        PhaseReport Precision Outcomes LoadReport ErrorGroup TelemetrySource TelemetryMetric TelemetryEntity Series
+        Increase Histogram Bucket)
 }
 
 /// Fails with `why` unless all of `part` is in `whole`, which may hold more fields.

@@ -312,6 +312,40 @@ pub struct PhaseReport {
     pub errors: Vec<ErrorGroup>,
     /// What telemetry says of its window, by source, metric and entity.
     pub telemetry: Vec<Series>,
+    /// How far its latencies may be from what the server did.
+    pub precision: Option<Precision>,
+}
+
+/// How far what the client measured may be from what the server did, and how well the client kept up. What is not known is
+/// absent. Bounds hold for 99 of 100 requests.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Precision {
+    /// Largest error of a time to first token, in milliseconds.
+    pub ttft_error_ms: Option<f64>,
+    /// Largest error of an inter-token latency, in milliseconds.
+    pub itl_error_ms: Option<f64>,
+    /// The same in percent of what that latency would then be.
+    pub itl_error_pct: Option<f64>,
+    /// Largest error of a request's latency, in milliseconds.
+    pub latency_error_ms: Option<f64>,
+    /// From leave to send to the first byte in the kernel's hands, connecting apart, in milliseconds: the client's own time.
+    pub send_delay_p50_ms: Option<f64>,
+    /// The same, 99th percentile.
+    pub send_delay_p99_ms: Option<f64>,
+    /// How long what had come waited in the kernel until it was read, in milliseconds, over all reads; of a read that took
+    /// up several packets it is known of the last alone.
+    pub receive_lag_p50_ms: Option<f64>,
+    /// The same, 99th percentile.
+    pub receive_lag_p99_ms: Option<f64>,
+    /// The same, longest.
+    pub receive_lag_max_ms: Option<f64>,
+    /// Share of the reads, 0 to 1, of which the kernel said when their bytes had come.
+    pub kernel_stamped_share: Option<f64>,
+    /// Share of the time, 0 to 1, that the busiest worker thread was on a processor.
+    pub client_busy: Option<f64>,
+    /// Share of the time, 0 to 1, that the worker thread which had to wait longest was ready to run without a processor.
+    pub client_waited: Option<f64>,
 }
 
 /// How arrivals ended; the four add up to `total`.

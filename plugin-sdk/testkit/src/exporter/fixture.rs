@@ -4,8 +4,8 @@ use super::telemetry::{self, Given};
 use crate::law::HOSTILE;
 use inferometer_plugin_sdk::{
     documents::{
-        Component, ErrorGroup, Export, Kind, LoadReport, MetricInfo, MetricResult, Outcomes, PhaseReport, Report, Run,
-        Stats, Terminal, Verdict,
+        Component, ErrorGroup, Export, Kind, LoadReport, MetricInfo, MetricResult, Outcomes, PhaseReport, Precision,
+        Report, Run, Stats, Terminal, Verdict,
     },
     types::{ABSENT_NS, Outcome, Record},
 };
@@ -177,6 +177,11 @@ fn ordinary() -> Case {
         metrics,
         errors: vec![ErrorGroup { code: None, kind: "connect".into(), message: "connection refused".into(), count: 3 }],
         telemetry: telemetry::series(),
+        precision: Some(Precision {
+            ttft_error_ms: Some(0.02),
+            kernel_stamped_share: Some(1.0),
+            ..Precision::default()
+        }),
     };
     let telemetry = telemetry::given();
     let sources = telemetry::sources(&telemetry);
@@ -203,6 +208,7 @@ fn without_results() -> Case {
     let phase = &mut case.report.phases[0];
     phase.metrics.clear();
     phase.load = LoadReport::default();
+    phase.precision = None;
     phase.telemetry.clear();
     case.requests.retain(|request| request.outcome == Outcome::ERROR);
     for source in &mut case.report.sources {
@@ -231,6 +237,13 @@ fn odd_numbers() -> Case {
         lag_p50_ms: of,
         ..LoadReport::default()
     };
+    phase.precision = Some(Precision {
+        ttft_error_ms: of,
+        itl_error_ms: Some(f64::INFINITY),
+        itl_error_pct: Some(f64::MAX),
+        receive_lag_p99_ms: Some(-1.0),
+        ..Precision::default()
+    });
     (phase.start_ns, phase.end_ns) = (u64::MAX, 0);
     phase.outcomes.total = u64::MAX;
     phase.errors[0].code = Some(u32::MAX);

@@ -1,11 +1,11 @@
-//! The law of the two ways to read an event: what the fast one takes, it reads exactly as the thorough one does.
+//! The law of the two ways to read an answer: what the fast one takes, it reads exactly as the thorough one does.
 
-use super::{Dialect, chunk, on_event, parse};
+use super::{Dialect, on_body, on_event, parse, samples, usual};
 use inferometer_plugin_sdk::{
     RVec,
-    types::{Delta, ErrorKind, Event, Span, delta_flags},
+    types::{Answer, Delta, ErrorKind, Event, Reply, Span, delta_flags},
 };
-use proptest::{collection::vec, prelude::*, sample::select};
+use proptest::{collection::vec, prelude::*, sample::Index, strategy::ValueTree, test_runner::TestRunner};
 use serde_json::Value;
 
 const DIALECTS: [Dialect; 2] = [Dialect::Chat, Dialect::Completions];
@@ -38,15 +38,23 @@ fn told(delta: &Delta, data: &[u8], scratch: &[u8]) -> Told {
 
 fn scanned(dialect: Dialect, data: &[u8]) -> Option<Delta> {
     let mut delta = Delta::EMPTY;
-    chunk::scan(dialect, data, &mut delta).map(|()| delta)
+    usual::scan(dialect, data, &mut delta).map(|()| delta)
 }
 
-/// What both ways say of `data`; `None` where the fast one declines.
-fn both(dialect: Dialect, data: &[u8]) -> Option<(Told, Option<Told>)> {
-    let fast = scanned(dialect, data)?;
+/// What the thorough way says of `data`, and whether there are choices in it.
+fn parsed(dialect: Dialect, data: &[u8]) -> Option<(Told, bool)> {
     let mut scratch = RVec::new();
-    let found = parse::parse(dialect, data, &mut scratch);
-    Some((told(&fast, data, &[]), found.map(|found| told(&found.delta, data, &scratch))))
+    parse::parse(dialect, data, &mut scratch).map(|found| (told(&found.delta, data, &scratch), found.has_choices))
+}
+
+/// Whatever the scan takes of `data` is a completion, and both ways say the same of it.
+fn check_agreement(data: &[u8]) -> Result<(), TestCaseError> {
+    for dialect in DIALECTS {
+        if let Some(fast) = scanned(dialect, data) {
+            prop_assert_eq!(Some((told(&fast, data, &[]), true)), parsed(dialect, data));
+        }
+    }
+    Ok(())
 }
 
 fn read(name: &str, data: &[u8]) -> Result<Told, ErrorKind> {
@@ -56,189 +64,168 @@ fn read(name: &str, data: &[u8]) -> Result<Told, ErrorKind> {
     Ok(told(&delta, data, &scratch))
 }
 
-/// A string as JSON, in one of the spellings that writers of JSON choose between.
-fn string() -> impl Strategy<Value = String> {
-    let pieces = select(vec![
-        "a",
-        " word",
-        "\"",
-        "\\",
-        "\n",
-        "\u{1}",
-        "\"content\":",
-        "}],",
-        "{",
-        "é",
-        "日本",
-        "🙂",
-        "0123456789abcdef",
-        "/",
-    ]);
-    (vec(pieces, 0..6), any::<bool>()).prop_map(|(pieces, ascii)| {
-        let json = serde_json::to_string(&pieces.concat()).unwrap();
-        if !ascii {
-            return json;
-        }
-        let mut units = [0; 2];
-        let escape = |c: char| match c.is_ascii() {
-            true => c.to_string(),
-            false => c.encode_utf16(&mut units).iter().map(|unit| format!("\\u{unit:04x}")).collect(),
-        };
-        json.chars().map(escape).collect()
-    })
-}
-
-fn one_of(texts: &[&'static str]) -> BoxedStrategy<String> {
-    select(texts.to_vec()).prop_map(str::to_owned).boxed()
-}
-
-/// A value without members: nearly always one that the scan passes over.
-fn scalar() -> BoxedStrategy<String> {
-    let odd = one_of(&["1e3", "01", "[]", "{}", "[1, 2]"]);
-    prop_oneof![20 => one_of(&["null", "true", "0", "-7", "1795293149", "0.418"]), 20 => string(), 1 => odd].boxed()
-}
-
-/// How often a member is there: usual ones nearly always, odd ones hardly ever.
-const USUAL: f64 = 0.85;
-const ODD: f64 = 0.02;
-
-/// An object of some of `members` in any order and any of the usual layouts.
-fn object(members: Vec<(&'static str, f64, BoxedStrategy<String>)>) -> BoxedStrategy<String> {
-    let member = |(key, share, value): (_, _, BoxedStrategy<String>)| {
-        (prop::bool::weighted(share), value).prop_map(move |(is_there, value)| is_there.then_some((key, value)))
-    };
-    let members: Vec<_> = members.into_iter().map(member).collect();
-    let layout = select(vec![("", ""), ("", ""), (" ", " "), ("", " "), ("\n  ", "")]);
-    (members.prop_shuffle(), layout)
-        .prop_map(|(members, (before, after))| {
-            let members = members.iter().flatten().map(|(key, value)| format!("{before}\"{key}\":{after}{value}"));
-            format!("{{{}{before}}}", members.collect::<Vec<_>>().join(","))
-        })
-        .boxed()
-}
-
-fn null_or(strategy: impl Strategy<Value = String> + 'static) -> BoxedStrategy<String> {
-    prop_oneof![1 => Just("null".to_owned()), 4 => strategy].boxed()
-}
-
-fn count() -> BoxedStrategy<String> {
-    prop_oneof![20 => (0..1_000_000_000_u32).prop_map(|n| n.to_string()), 1 => scalar()].boxed()
-}
-
-fn message() -> BoxedStrategy<String> {
-    let text = || null_or(string());
-    object(vec![
-        ("role", USUAL, one_of(&["\"assistant\""])),
-        ("content", USUAL, text()),
-        ("content", ODD, text()),
-        ("reasoning_content", 0.3, text()),
-        ("reasoning", 0.3, text()),
-        ("refusal", ODD, text()),
-        ("tool_calls", 0.2, one_of(&["null", "[]", "[]", r#"[{"function":{"name":"f","arguments":"{}"}}]"#])),
-    ])
-}
-
-fn usage() -> BoxedStrategy<String> {
-    let details = |key| null_or(object(vec![(key, USUAL, count()), ("audio_tokens", 0.5, scalar())]));
-    object(vec![
-        ("prompt_tokens", USUAL, count()),
-        ("prompt_tokens", ODD, count()),
-        ("completion_tokens", USUAL, count()),
-        ("total_tokens", USUAL, count()),
-        ("prompt_tokens_details", 0.5, details("cached_tokens")),
-        ("completion_tokens_details", 0.5, details("reasoning_tokens")),
-        ("input_tokens", ODD, count()),
-    ])
-}
-
-/// An event of a stream, usual in most ways.
-fn chunk_text() -> impl Strategy<Value = String> {
-    let reason = null_or(one_of(&["\"stop\"", "\"\"", "\"length\""]));
-    let choice = move |delta, text| {
-        object(vec![
-            ("index", USUAL, count()),
-            ("index", ODD, count()),
-            ("delta", delta, message()),
-            ("text", text, null_or(string())),
-            ("finish_reason", USUAL, reason.clone()),
-            ("logprobs", USUAL, scalar()),
-            ("message", ODD, prop_oneof![scalar(), message()].boxed()),
-        ])
-    };
-    let choice = prop_oneof![choice(1.0, ODD), choice(ODD, 1.0)];
-    let number = prop_oneof![2 => Just(0..1_usize), 10 => Just(1..2), 1 => Just(2..3)];
-    let choices =
-        number.prop_flat_map(move |n| vec(choice.clone(), n)).prop_map(|list| format!("[{}]", list.join(",")));
-    let choices = choices.boxed();
-    object(vec![
-        ("id", USUAL, string().boxed()),
-        ("object", USUAL, prop_oneof![one_of(&["\"chat.completion.chunk\""]), string()].boxed()),
-        ("created", USUAL, scalar()),
-        ("model", USUAL, string().boxed()),
-        ("choices", 0.98, choices.clone()),
-        ("choices", ODD, choices),
-        ("usage", 0.5, null_or(usage())),
-        ("error", 0.2, prop_oneof![8 => one_of(&["null"]), 1 => string()].boxed()),
-        ("message", ODD, string().boxed()),
-        ("cho\\u0069ces", ODD, scalar()),
-    ])
+fn read_body(data: &[u8]) -> Result<Told, ErrorKind> {
+    let answer =
+        Answer { status: 200, exchange: 0, flags: 0, content_type: "application/json".into(), body: data.into() };
+    let mut reply = Reply::default();
+    on_body(Dialect::Chat, &answer, &mut reply).map_err(|error| error.kind)?;
+    let [delta] = reply.deltas.as_slice() else { panic!("a body gives one delta") };
+    Ok(told(delta, data, &reply.scratch))
 }
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn what_the_scan_takes_it_reads_as_the_parser_does(text in chunk_text()) {
-        for dialect in DIALECTS {
-            if let Some((fast, thorough)) = both(dialect, text.as_bytes()) {
-                prop_assert_eq!(Some(fast), thorough);
-            }
-        }
+    fn what_the_scan_takes_it_reads_as_the_parser_does(text in samples::answer()) {
+        check_agreement(text.as_bytes())?;
     }
 
     #[test]
     fn the_scan_takes_nothing_that_a_parser_refuses(
-        text in chunk_text(), at in any::<prop::sample::Index>(), byte: u8, cut in any::<bool>(),
+        text in samples::answer(), flips in vec((any::<Index>(), any::<u8>()), 0..3), cut in any::<Index>(), is_cut: bool,
     ) {
         let mut bytes = text.into_bytes();
-        let at = at.index(bytes.len());
-        bytes[at] = byte;
-        bytes.truncate(if cut { at } else { bytes.len() });
-        for dialect in DIALECTS {
-            if let Some((fast, thorough)) = both(dialect, &bytes) {
-                prop_assert_eq!(Some(fast), thorough);
-            }
+        for (at, byte) in flips {
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
         }
+        if is_cut {
+            bytes.truncate(cut.index(bytes.len()));
+        }
+        check_agreement(&bytes)?;
         let is_object = serde_json::from_slice::<Value>(&bytes).is_ok_and(|v| v.is_object());
         prop_assert_eq!(read("", &bytes).is_ok(), is_object || bytes.trim_ascii().is_empty());
+    }
+
+    #[test]
+    fn bodies_are_read_if_they_hold_choices_or_an_error(text in samples::answer()) {
+        let thorough = parsed(Dialect::Chat, text.as_bytes())
+            .filter(|(told, has_choices)| *has_choices || told.events & delta_flags::ERROR != 0);
+        let expected = thorough.map(|(told, _)| told).ok_or(ErrorKind::MALFORMED);
+        prop_assert_eq!(read_body(text.as_bytes()), expected);
     }
 
     #[test]
     fn random_bytes_are_refused_or_read_but_never_panic(bytes in vec(any::<u8>(), 0..200)) {
         let _ = read("", &bytes);
         let _ = read("error", &bytes);
+        let _ = read_body(&bytes);
     }
 }
 
 #[test]
+fn the_laws_are_not_empty_because_the_scan_takes_most_answers() {
+    let (mut runner, answers) = (TestRunner::deterministic(), samples::answer());
+    let mut sample = || answers.new_tree(&mut runner).unwrap().current();
+    let taken = (0..1000).filter(|_| scanned(Dialect::Chat, sample().as_bytes()).is_some()).count();
+    assert!((500..1000).contains(&taken), "{taken} of 1000");
+}
+
+#[test]
 fn usual_chunks_are_taken_by_the_scan() {
-    let taken = |text: &str| scanned(Dialect::Chat, text.as_bytes()).is_some();
     for text in [
         r#"{"choices":[{"index":0,"delta":{"content":"a \"b\" \u00e9 é"},"finish_reason":null}],"usage":null}"#,
         r#"{"id": "x", "choices": [{"delta": {"role": "assistant", "content": null}, "index": 0}]} "#,
         r#"{"choices":[{"index":1,"delta":{"reasoning_content":"hm","tool_calls":[]},"finish_reason":"stop"}]}"#,
         r#"{"choices":[],"usage":{"prompt_tokens":3,"completion_tokens":4,"prompt_tokens_details":null}}"#,
+        r#"{"choices":[{"delta":{"content":"\ud83d\ude42"},"logprobs":{"content":[{"token":"x","logprob":-1.2e-07}]}}]}"#,
     ] {
-        assert!(taken(text), "{text}");
+        assert!(scanned(Dialect::Chat, text.as_bytes()).is_some(), "{text}");
     }
+}
+
+#[test]
+fn usual_bodies_are_taken_by_the_scan() {
+    for (dialect, text) in [
+        (
+            Dialect::Chat,
+            r#"{"id":"c","object":"chat.completion","created":1,"model":"m","choices":[{"index":0,"message":{"role":
+            "assistant","content":"Hi","refusal":null,"annotations":[]},"logprobs":{"content":[{"token":"Hi","logprob":
+            -3.1e-06,"bytes":[72,105],"top_logprobs":[]}],"refusal":null},"finish_reason":"stop"}],"usage":{"prompt_tokens":
+            9,"completion_tokens":1,"total_tokens":10,"prompt_tokens_details":{"cached_tokens":0,"audio_tokens":0},
+            "completion_tokens_details":{"reasoning_tokens":0,"audio_tokens":0}},"service_tier":"default"}"#,
+        ),
+        (
+            Dialect::Chat,
+            r#"{"id":"c","object":"chat.completion","created":1,"model":"m","choices":[{"index":0,"message":{"role":
+            "assistant","content":null,"reasoning_content":"hm","tool_calls":null},"logprobs":null,"finish_reason":"length",
+            "matched_stop":null}],"usage":{"prompt_tokens":9,"total_tokens":10,"completion_tokens":1,
+            "prompt_tokens_details":null,"reasoning_tokens":1},"metadata":{"weight_version":"default"}}"#,
+        ),
+        (
+            Dialect::Chat,
+            r#"{"choices":[{"index":0,"message":{"content":"one","reasoning":"hm","reasoning_content":"hm"}},
+            {"index":1,"message":{"content":"two"}}]}"#,
+        ),
+        (
+            Dialect::Completions,
+            r#"{"id":"c","object":"text_completion","created":1,"model":"m","choices":[{"index":0,"text":" \ud83d\ude42",
+            "logprobs":{"text_offset":[0],"token_logprobs":[-0.5],"tokens":[" 🙂"],"top_logprobs":[{" 🙂":-0.5}]},
+            "finish_reason":"length","stop_reason":null,"prompt_logprobs":null}],"service_tier":null,"usage":
+            {"prompt_tokens":9,"total_tokens":10,"completion_tokens":1},"kv_transfer_params":null}"#,
+        ),
+    ] {
+        assert!(scanned(dialect, text.as_bytes()).is_some(), "{text}");
+    }
+}
+
+#[test]
+fn what_the_scan_could_not_tell_right_it_leaves_to_the_parser() {
     for text in [
-        r#"{"choices":[{"delta":{"content":"a"}},{"delta":{"content":"b"}}]}"#,
         r#"{"choices":[{"delta":{"tool_calls":[{"function":{"name":"f"}}]}}]}"#,
-        r#"{"choices":[{"delta":{"content":"\ud83d\ude42"}}]}"#,
+        r#"{"choices":[{"message":{"content":[{"type":"text","text":"a"}]}}]}"#,
+        r#"{"choices":[{"message":{"content":"a"},"delta":{"content":"b"}}]}"#,
+        r#"{"choices":[{"delta":{"content":"\ud83d"}}]}"#,
+        r#"{"choices":[],"usage":{"prompt_tokens":1,"input_tokens":2}}"#,
+        r#"{"choices":[],"usage":{"tokens":{"input_tokens":2}}}"#,
+        r#"{"choices":[],"usageMetadata":{"promptTokenCount":2}}"#,
         r#"{"choices":[],"error":"overloaded"}"#,
         r#"{"object":"error","message":"overloaded"}"#,
     ] {
-        assert!(!taken(text), "{text}");
+        assert!(scanned(Dialect::Chat, text.as_bytes()).is_none(), "{text}");
+    }
+}
+
+#[test]
+fn all_that_real_servers_answer_without_an_error_is_taken_by_the_scan() {
+    let files = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data")).unwrap();
+    let mut taken = 0;
+    for path in files.map(|file| file.unwrap().path()) {
+        let name = path.file_stem().unwrap().to_str().unwrap();
+        if name.contains("error") {
+            continue;
+        }
+        let answer = std::fs::read_to_string(&path).unwrap().replace("\r\n", "\n");
+        let body = answer.split_once("\n\n").unwrap().1;
+        let dialect = if name.contains("completions") { Dialect::Completions } else { Dialect::Chat };
+        let is_stream = name.contains("stream");
+        let events = body.lines().filter_map(|line| line.strip_prefix("data: ")).filter(|data| *data != "[DONE]");
+        for data in events.chain((!is_stream).then_some(body)) {
+            assert!(scanned(dialect, data.as_bytes()).is_some(), "{name}: {data}");
+            taken += 1;
+        }
+    }
+    assert!(taken > 50, "{taken} answers");
+}
+
+#[test]
+fn of_several_parallel_answers_the_first_is_told() {
+    let body = br#"{"choices":[{"index":1,"message":{"content":"one"}},{"index":0,"message":{"content":"two"},
+        "finish_reason":"stop"}]}"#;
+    let read = read_body(body).unwrap();
+    assert_eq!((read.texts[0].as_str(), read.choice, read.events), ("one", 1, 0));
+}
+
+#[test]
+fn of_the_two_names_of_reasoning_the_longer_one_comes_first() {
+    for body in [
+        r#"{"choices":[{"message":{"reasoning":"b","reasoning_content":"a"}}]}"#,
+        r#"{"choices":[{"message":{"reasoning_content":"a","reasoning":"b"}}]}"#,
+        r#"{"choices":[{"message":{"reasoning_content":"","reasoning":"a"}}]}"#,
+        r#"{"choices":[{"message":{"reasoning":"a","reasoning_content":null}}]}"#,
+    ] {
+        assert_eq!(read_body(body.as_bytes()).unwrap().texts[1], "a", "{body}");
     }
 }
 

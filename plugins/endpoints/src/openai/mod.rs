@@ -1,17 +1,19 @@
 //! Reading answers in OpenAI's words: which way an event or a body is read.
 //!
-//! `chunk` is the fast way, for events in the usual shape; `parse` is the thorough one, for everything else. On whatever
+//! `usual` is the fast way, for what has the usual shape; `parse` is the thorough one, for everything else. On whatever
 //! the fast way takes, the two agree.
 //!
-//! Of several parallel answers an event tells of one: the first it holds, whose number is told with it. Servers that
-//! stream several put each into events of its own.
+//! Of several parallel answers an event or a body tells of one: the first it holds, whose number is told with it. Servers
+//! that stream several put each into events of its own.
 
-mod chunk;
 mod parse;
 pub(crate) mod request;
+mod usual;
 
 #[cfg(test)]
 mod agreement;
+#[cfg(test)]
+mod samples;
 
 use inferometer_plugin_sdk::{
     RVec,
@@ -37,7 +39,7 @@ pub(crate) fn on_event(
 ) -> Result<(), ErrorKind> {
     let data = event.data.as_slice();
     let is_error = event.name == "error";
-    if !is_error && chunk::scan(dialect, data, out).is_some() {
+    if !is_error && usual::scan(dialect, data, out).is_some() {
         return Ok(());
     }
     let read = if is_error { failure } else { unusual };
@@ -46,7 +48,7 @@ pub(crate) fn on_event(
     delta.map(drop).ok_or(ErrorKind::MALFORMED)
 }
 
-/// Whatever is not an ordinary chunk.
+/// An event that is not in the usual shape.
 #[cold]
 fn unusual(dialect: Dialect, data: &[u8], scratch: &mut RVec<u8>) -> Option<Delta> {
     match data.trim_ascii() {
@@ -69,15 +71,25 @@ fn failure(dialect: Dialect, data: &[u8], scratch: &mut RVec<u8>) -> Option<Delt
 
 /// Reads a whole answer.
 pub(crate) fn on_body(dialect: Dialect, answer: &Answer<'_>, out: &mut Reply) -> Result<()> {
-    let found = parse::parse(dialect, answer.body.as_slice(), &mut out.scratch)
-        .filter(|found| found.has_choices || found.delta.flags & delta_flags::ERROR != 0)
-        .ok_or_else(|| {
-            let begin: String = String::from_utf8_lossy(&answer.body).chars().take(80).collect();
-            Error::malformed(format!(
-                "the answer is no completion: expected a JSON object with `choices`, got `{begin}`; \
-                 check the server's path and the endpoint"
-            ))
-        })?;
-    out.deltas.push(found.delta);
+    let body = answer.body.as_slice();
+    let mut delta = Delta::EMPTY;
+    if usual::scan(dialect, body, &mut delta).is_none() {
+        delta = unusual_body(dialect, body, &mut out.scratch)?;
+    }
+    out.deltas.push(delta);
     Ok(())
+}
+
+/// A body that is not in the usual shape, or no completion at all.
+#[cold]
+fn unusual_body(dialect: Dialect, body: &[u8], scratch: &mut RVec<u8>) -> Result<Delta> {
+    let found = parse::parse(dialect, body, scratch);
+    let completion = found.filter(|found| found.has_choices || found.delta.flags & delta_flags::ERROR != 0);
+    completion.map(|found| found.delta).ok_or_else(|| {
+        let begin: String = String::from_utf8_lossy(body).chars().take(80).collect();
+        Error::malformed(format!(
+            "the answer is no completion: expected a JSON object with `choices`, got `{begin}`; \
+             check the server's path and the endpoint"
+        ))
+    })
 }

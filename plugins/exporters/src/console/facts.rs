@@ -3,7 +3,7 @@
 use super::page::{Page, Tone, table_width};
 use crate::{names, numbers, stats::finite, telemetry::is_there};
 use comfy_table::{Table, presets::NOTHING};
-use inferometer_plugin_sdk::documents::{Component, PhaseReport, Report, Run, Subject};
+use inferometer_plugin_sdk::documents::{Component, PhaseReport, Precision, Report, Run, Subject};
 use serde_json::Value;
 
 /// What was measured, in one line: `mock-model · chat, streaming · http://127.0.0.1:8000`.
@@ -69,6 +69,23 @@ fn lay_out(facts: &[(&str, String)], per_line: usize) -> Table {
         column.set_padding((left, 0));
     }
     table
+}
+
+/// How far latencies may be off: `TTFT within 0.02 ms, ITL within 0.001 ms (0.01%)`.
+pub(super) fn bounds(precision: &Precision) -> Option<String> {
+    let within = |name: &str, ms: Option<f64>, percent: Option<f64>| {
+        let share = finite(percent).map(|percent| format!(" ({}%)", numbers::short(percent))).unwrap_or_default();
+        finite(ms).map(|ms| format!("{name} within {} ms{share}", numbers::short(ms)))
+    };
+    let ttft = within("TTFT", precision.ttft_error_ms, None);
+    let itl = within("ITL", precision.itl_error_ms, precision.itl_error_pct);
+    let latency = within("latency", precision.latency_error_ms, None).filter(|_| ttft.is_none());
+    let known = [ttft, itl, latency].into_iter().flatten().collect::<Vec<_>>();
+    let is_blind = precision.kernel_stamped_share == Some(0.0);
+    match known.is_empty() {
+        false => Some(known.join(", ")),
+        true => is_blind.then(|| "how far latencies are off is not known: this system gives no receive stamps".into()),
+    }
 }
 
 /// The files that the exporters of this run write.

@@ -186,9 +186,16 @@ fn verdict(page: &mut Page, report: &Report) {
         "degraded" => Tone::Warning,
         _ => Tone::Bad,
     };
-    let reasons = report.verdict.reasons.join("; ");
-    let separator = if reasons.is_empty() { "" } else { ": " };
-    page.note("Verdict", tone, &format!("{state}{separator}{reasons}"));
+    let bounds = report.profiling().filter(|phase| phase.outcomes.ok > 0).and_then(|phase| phase.precision.as_ref());
+    let bounds = bounds.and_then(facts::bounds);
+    let reasons = Some(report.verdict.reasons.join("; ")).filter(|reasons| !reasons.is_empty());
+    // Behind reasons they would be lost.
+    let below = bounds.clone().filter(|_| reasons.is_some());
+    let said = reasons.or(bounds).map(|said| format!(": {said}")).unwrap_or_default();
+    page.note("Verdict", tone, &format!("{state}{said}"));
+    if let Some(bounds) = below {
+        page.note("", Tone::Plain, &bounds);
+    }
 }
 
 fn files(page: &mut Page, report: &Report) {

@@ -5,7 +5,7 @@
 
 use super::*;
 use crate::fixture::{Disk, failed_report, sample_report, telemetry_report, warmed_report};
-use inferometer_plugin_sdk::documents::{LoadReport, Series, Terminal, Verdict};
+use inferometer_plugin_sdk::documents::{LoadReport, Precision, Series, Terminal, Verdict};
 
 fn show(mut report: Report, width: u16, color: bool) -> String {
     report.run.terminal = Terminal { width, color };
@@ -60,7 +60,20 @@ fn eventful_report() -> Report {
         state: "degraded".into(),
         reasons: vec!["86.8% of the asked rate was achieved".into(), "the schedule was up to 3.0 s late".into()],
     };
+    report.phases.last_mut().unwrap().precision = Some(known());
     report
+}
+
+/// What is known of a run whose reads were stamped.
+fn known() -> Precision {
+    Precision {
+        ttft_error_ms: Some(0.0213),
+        itl_error_ms: Some(0.0012),
+        itl_error_pct: Some(0.0123),
+        latency_error_ms: Some(0.0151),
+        kernel_stamped_share: Some(1.0),
+        ..Precision::default()
+    }
 }
 
 /// A run that cannot have token latencies.
@@ -212,6 +225,23 @@ fn colours_come_only_where_they_are_welcome_and_say_what_the_words_say() {
     assert!(verdict("valid").contains("\u{1b}[32mvalid\u{1b}[0m"));
     assert!(verdict("degraded").contains("\u{1b}[33mdegraded\u{1b}[0m"));
     assert!(verdict("invalid").contains("\u{1b}[31minvalid\u{1b}[0m"));
+}
+
+#[test]
+fn the_verdict_says_how_far_latencies_may_be_off_and_where_nobody_knows() {
+    let said = |precision| {
+        let mut report = sample_report();
+        report.phases[0].precision = Some(precision);
+        show(report, 120, false).lines().find(|line| line.starts_with("Verdict")).unwrap().to_owned()
+    };
+    let all = Precision { client_busy: Some(0.2), ..known() };
+    assert_eq!(said(all), "Verdict   valid: TTFT within 0.021 ms, ITL within 0.0012 ms (0.012%)");
+    let whole = Precision { ttft_error_ms: None, itl_error_ms: None, itl_error_pct: None, ..all };
+    assert_eq!(said(whole), "Verdict   valid: latency within 0.015 ms");
+    let unstamped = Precision { kernel_stamped_share: Some(0.0), ..Precision::default() };
+    let words = "how far latencies are off is not known: this system gives no receive stamps";
+    assert_eq!(said(unstamped), format!("Verdict   valid: {words}"));
+    assert_eq!(said(Precision::default()), "Verdict   valid");
 }
 
 #[test]

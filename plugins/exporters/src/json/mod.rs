@@ -204,6 +204,8 @@ struct Own<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     load: Option<Value>,
     verdict: &'a Verdict,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    precision: Option<Value>,
     notes: &'a [String],
     components: &'a [documents::Component],
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -232,12 +234,14 @@ impl<'a> Own<'a> {
             duration_sec: (p.end_ns - p.start_ns) as f64 / 1e9,
         });
         let load = phase.map(|p| serde_json::to_value(&p.load)).transpose()?;
+        let precision = phase.and_then(|p| p.precision).map(serde_json::to_value).transpose()?;
         Ok(Self {
             version: &run.version,
             window,
             outcomes: phase.map(|p| p.outcomes),
             load: load.as_ref().map(object),
             verdict: &report.verdict,
+            precision: precision.as_ref().map(object),
             notes: &report.notes,
             components: &run.components,
             telemetry: telemetry::sources(report),
@@ -268,6 +272,7 @@ fn without_nulls(value: &Value) -> Option<Value> {
 mod tests {
     use super::*;
     use crate::fixture::{Disk, SAMPLE_JSON, failed_report, sample_report, warmed_report};
+    use inferometer_plugin_sdk::documents::Precision;
 
     fn export(report: &Report) -> String {
         let mut disk = Disk::default();
@@ -336,6 +341,8 @@ mod tests {
     fn what_inferometer_adds_stands_under_one_key_without_nulls() {
         let mut report = sample_report();
         report.phases[0].load.asked_rate = Some(f64::NAN);
+        let known = Precision { ttft_error_ms: Some(0.02), kernel_stamped_share: Some(1.0), ..Precision::default() };
+        report.phases[0].precision = Some(Precision { itl_error_pct: Some(f64::NAN), ..known });
         let ours = parsed(&report);
         let own = &ours["inferometer"];
         assert_eq!(own["outcomes"]["ok"], 24);
@@ -345,6 +352,7 @@ mod tests {
         assert_eq!(own["components"][0]["name"], "console");
         assert_eq!(own["plan"], serde_json::json!({"limits": {}}));
         assert_eq!(own["seed"], 42);
+        assert_eq!(own["precision"], serde_json::json!({"ttft_error_ms": 0.02, "kernel_stamped_share": 1.0}));
         assert!(own.get("telemetry").is_none());
         assert!(!has_null(&ours));
     }

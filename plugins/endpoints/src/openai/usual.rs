@@ -1,22 +1,25 @@
-//! The fast way to read one event of a stream: a scan for the shape that nearly all events have.
+//! The fast way to read an answer, an event of a stream or a whole body: a scan for the shape that nearly all have.
 //!
-//! Nothing is parsed, copied or allocated; what is found is told as spans into the event. Where an event is in the least
-//! unusual the scan declines, and `parse` reads it. What it takes, it reads exactly as that module does.
+//! Nothing is parsed, copied or allocated; what is found is told as spans into the answer, escaped as it stands there.
+//! Where an answer is in the least unusual the scan declines, and `parse` reads it. What it takes, it reads exactly as
+//! that module does.
 //!
-//! It takes an object whose members are plain values, save for `choices` (empty, or with one element) and `usage` (with
-//! OpenAI's own names). It declines tool calls, log probabilities, errors, token lists, vendors' objects, anything twice
-//! and what [`crate::scan`] gives up on.
+//! It takes an object with `choices`, of which the first tells, and `usage` in OpenAI's own names. Members that `parse`
+//! has no interest in are passed over, whatever they hold. It declines tool calls, errors, content in parts, vendors' own
+//! words for usage, anything that counts and comes twice, and what [`crate::scan`] gives up on.
 //!
 //! Members of no interest that most servers send are named all the same: passing a key that is known takes a third of the
 //! time of finding its end.
 
 use super::Dialect;
-use crate::scan::{Cursor, Text};
-use inferometer_plugin_sdk::types::{Delta, NO_COUNT, Span, delta_flags};
+use crate::{scan::Cursor, usage};
+use inferometer_plugin_sdk::types::{Delta, NO_COUNT, delta_flags};
 
 /// Puts what `data` holds into `delta`, which is empty; `None` if it has to be parsed, and then `delta` is spoilt.
 #[inline]
 pub(super) fn scan(dialect: Dialect, data: &[u8], delta: &mut Delta) -> Option<()> {
+    // Without escapes it is the same text, and keeping it takes no look at its bytes.
+    delta.flags = delta_flags::ESCAPED;
     let mut cursor = Cursor::new(data)?;
     let mut seen = Seen::default();
     cursor.object(|c| {
@@ -28,7 +31,10 @@ pub(super) fn scan(dialect: Dialect, data: &[u8], delta: &mut Delta) -> Option<(
             usage(c, delta)
         } else if c.key(b"\"error\":") {
             c.require(b"null")
-        } else if c.eat(b"\"object\":\"chat.completion.chunk\"") || c.eat(b"\"object\":\"text_completion\"") {
+        } else if c.eat(b"\"object\":\"chat.completion.chunk\"")
+            || c.eat(b"\"object\":\"chat.completion\"")
+            || c.eat(b"\"object\":\"text_completion\"")
+        {
             Some(())
         } else if c.key(b"\"id\":")
             || c.key(b"\"created\":")
@@ -37,7 +43,9 @@ pub(super) fn scan(dialect: Dialect, data: &[u8], delta: &mut Delta) -> Option<(
         {
             c.pass_value()
         } else {
-            c.pass_member()
+            let key = c.any_key()?;
+            (!usage::is_place(key)).then_some(())?;
+            c.pass_value()
         }
     })?;
     // Without choices it may be an error in a shape of the vendor's own.
@@ -64,11 +72,12 @@ impl Seen {
 
 #[inline]
 fn choices(dialect: Dialect, c: &mut Cursor<'_>, delta: &mut Delta) -> Option<()> {
-    c.require(b"[")?;
-    c.space();
-    if c.eat(b"]") {
-        return Some(());
-    }
+    let mut is_first = true;
+    c.list(|c| if std::mem::take(&mut is_first) { choice(dialect, c, delta) } else { c.pass_value() })
+}
+
+#[inline]
+fn choice(dialect: Dialect, c: &mut Cursor<'_>, delta: &mut Delta) -> Option<()> {
     let mut seen = Seen::default();
     c.object(|c| {
         if c.key(b"\"index\":") {
@@ -77,25 +86,23 @@ fn choices(dialect: Dialect, c: &mut Cursor<'_>, delta: &mut Delta) -> Option<()
             Some(())
         } else if c.key(b"\"finish_reason\":") {
             seen.once(2)?;
-            if !c.string_or_null()?.span.is_empty() {
+            if !c.string_or_null()?.is_empty() {
                 delta.flags |= delta_flags::FINISH;
             }
             Some(())
-        } else if dialect == Dialect::Chat && c.key(b"\"delta\":") {
+        } else if dialect == Dialect::Chat && (c.key(b"\"delta\":") || c.key(b"\"message\":")) {
             seen.once(4)?;
             message(c, delta)
         } else if dialect == Dialect::Completions && c.key(b"\"text\":") {
             seen.once(4)?;
-            delta.text = take(c.string_or_null()?, delta);
+            delta.text = c.string_or_null()?;
             Some(())
         } else if c.key(b"\"logprobs\":") || c.key(b"\"token_ids\":") || c.key(b"\"stop_reason\":") {
             c.pass_value()
         } else {
             c.pass_member()
         }
-    })?;
-    c.space();
-    c.require(b"]")
+    })
 }
 
 #[inline]
@@ -104,17 +111,17 @@ fn message(c: &mut Cursor<'_>, delta: &mut Delta) -> Option<()> {
     c.object(|c| {
         if c.key(b"\"content\":") {
             seen.once(1)?;
-            delta.text = take(c.string_or_null()?, delta);
+            delta.text = c.string_or_null()?;
             Some(())
         } else if c.key(b"\"reasoning_content\":") {
             seen.once(2)?;
-            reasoning(c, delta)
+            reasoning(c, delta, true)
         } else if c.key(b"\"reasoning\":") {
             seen.once(4)?;
-            reasoning(c, delta)
+            reasoning(c, delta, false)
         } else if c.key(b"\"tool_calls\":") {
             (c.eat(b"null") || c.eat(b"[]")).then_some(())
-        } else if c.key(b"\"role\":") {
+        } else if c.key(b"\"role\":") || c.key(b"\"refusal\":") {
             c.pass_value()
         } else {
             c.pass_member()
@@ -122,22 +129,13 @@ fn message(c: &mut Cursor<'_>, delta: &mut Delta) -> Option<()> {
     })
 }
 
-/// The two names of reasoning: which counts when both hold text is not for the scan to say.
-fn reasoning(c: &mut Cursor<'_>, delta: &mut Delta) -> Option<()> {
+/// One of the two names of reasoning; servers that send both say the same under both.
+fn reasoning(c: &mut Cursor<'_>, delta: &mut Delta, takes_precedence: bool) -> Option<()> {
     let text = c.string_or_null()?;
-    if !text.span.is_empty() {
-        delta.reasoning.is_empty().then_some(())?;
-        delta.reasoning = take(text, delta);
+    if !text.is_empty() && (takes_precedence || delta.reasoning.is_empty()) {
+        delta.reasoning = text;
     }
     Some(())
-}
-
-#[inline]
-fn take(text: Text, delta: &mut Delta) -> Span {
-    if text.escaped {
-        delta.flags |= delta_flags::ESCAPED;
-    }
-    text.span
 }
 
 fn usage(c: &mut Cursor<'_>, delta: &mut Delta) -> Option<()> {
@@ -145,6 +143,7 @@ fn usage(c: &mut Cursor<'_>, delta: &mut Delta) -> Option<()> {
         return Some(());
     }
     let mut seen = Seen::default();
+    let mut reasoning_tokens = NO_COUNT;
     c.object(|c| {
         if c.key(b"\"prompt_tokens\":") {
             seen.once(1)?;
@@ -153,18 +152,27 @@ fn usage(c: &mut Cursor<'_>, delta: &mut Delta) -> Option<()> {
             seen.once(2)?;
             delta.completion_tokens = count_or_null(c)?;
         } else if c.key(b"\"total_tokens\":") {
-            count_or_null(c)?;
+            c.pass_value()?;
         } else if c.key(b"\"prompt_tokens_details\":") {
             seen.once(4)?;
             delta.cached_tokens = detail(c, b"\"cached_tokens\":")?;
         } else if c.key(b"\"completion_tokens_details\":") {
             seen.once(8)?;
             delta.reasoning_tokens = detail(c, b"\"reasoning_tokens\":")?;
+        } else if c.key(b"\"reasoning_tokens\":") {
+            seen.once(16)?;
+            reasoning_tokens = count_or_null(c)?;
         } else {
-            return None;
+            let key = c.any_key()?;
+            (!usage::is_part(key)).then_some(())?;
+            c.pass_value()?;
         }
         Some(())
-    })
+    })?;
+    if delta.reasoning_tokens == NO_COUNT {
+        delta.reasoning_tokens = reasoning_tokens;
+    }
+    Some(())
 }
 
 /// One count out of an object of counts.

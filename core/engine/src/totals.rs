@@ -1,0 +1,105 @@
+//! [`Totals`]: everything that the report has to know of single requests, taken in one pass over them.
+
+use crate::{
+    failures::{Failures, Reach},
+    pace::Pace,
+    precision::{ClientFacts, Precision},
+    records::{Lost, Records},
+    segment::gaps,
+};
+use inferometer_abi::types::NO_COUNT;
+use inferometer_metrics::{Options, Summary};
+use inferometer_model::{Row, plan::PhaseKind};
+
+/// A difference between the server's and the local token counts beyond this is worth a note.
+const COUNT_DIFFERENCE: f64 = 0.1;
+
+/// What one pass over the requests of a run gives.
+pub(crate) struct Totals {
+    pub(crate) phases: Vec<PhaseTotals>,
+    pub(crate) counted: Counted,
+    /// Measured requests that were sent twice.
+    pub(crate) resent: u64,
+    /// Of the measured requests.
+    pub(crate) precision: Precision,
+    pub(crate) reach: Reach,
+    pub(crate) lost: Lost,
+}
+
+/// What one pass gives for a phase.
+pub(crate) struct PhaseTotals {
+    pub(crate) summary: Summary,
+    pub(crate) pace: Pace,
+    pub(crate) failures: Failures,
+}
+
+impl Totals {
+    /// Goes through all `records` of phases of `kinds`.
+    pub(crate) fn of(kinds: &[PhaseKind], records: &Records, options: &Options, client: &ClientFacts) -> Self {
+        let phase = |_| PhaseTotals {
+            summary: Summary::new(options.clone()),
+            pace: Pace::new(),
+            failures: Failures::default(),
+        };
+        let mut phases: Vec<PhaseTotals> = kinds.iter().map(phase).collect();
+        let (mut counted, mut resent, mut reach) = (Counted::default(), 0, Reach::default());
+        let mut precision = Precision::new(client);
+        let mut gaps_ns = Vec::new();
+        let lost = records.for_each(|segment| {
+            for (n, row) in segment.rows.iter().enumerate() {
+                let phase = &mut phases[usize::from(row.phase)];
+                gaps_ns.clear();
+                gaps::read(segment.gaps(n), &mut gaps_ns);
+                phase.summary.push(row, &gaps_ns);
+                phase.pace.push(row);
+                if kinds[usize::from(row.phase)] == PhaseKind::Profiling {
+                    counted.push(row);
+                    resent += u64::from(row.resent);
+                    precision.push(row, &gaps_ns);
+                }
+            }
+            for (n, failure) in segment.failures() {
+                let row = &segment.rows[n];
+                phases[usize::from(row.phase)].failures.push(row, failure);
+                reach.push(failure);
+            }
+        });
+        Self { phases, counted, resent, precision, reach, lost }
+    }
+}
+
+/// Output tokens of the measured requests that both the server and the local tokenizer have counted.
+#[derive(Default)]
+pub(crate) struct Counted {
+    server: u64,
+    local: u64,
+    requests: u64,
+}
+
+impl Counted {
+    fn push(&mut self, row: &Row) {
+        let ours = row.local_output.checked_add(row.local_reasoning);
+        if let (Some(ours), true, true) =
+            (ours, row.is_ok(), row.usage_completion != NO_COUNT && row.local_output != NO_COUNT)
+        {
+            self.server += u64::from(row.usage_completion);
+            self.local += u64::from(ours);
+            self.requests += 1;
+        }
+    }
+
+    /// Where the two count differently, said once; `counted` of `ok` requests were counted here.
+    pub(crate) fn note(&self, counted: u64, ok: u64) -> Option<String> {
+        if self.local == 0 || (self.server as f64 / self.local as f64 - 1.0).abs() <= COUNT_DIFFERENCE {
+            return None;
+        }
+        let mean = |sum: u64| sum as f64 / self.requests as f64;
+        let of = if counted < ok { format!(" (counted on {counted} of {ok})") } else { String::new() };
+        Some(format!(
+            "the server reports {:.1} output tokens a request where the local tokenizer counts {:.1}{of}; the server's \
+             are used",
+            mean(self.server),
+            mean(self.local)
+        ))
+    }
+}

@@ -1,0 +1,116 @@
+//! [`Socket`]: a TCP stream that says of every read when the system received it.
+//!
+//! On Linux that is the kernel's own time stamp (SO_TIMESTAMPING, software, on receipt), which comes beside the bytes at no
+//! further call. A busy client reads late, and a stamp taken after the read is late with it; the kernel's is not. Of a read
+//! that takes up several packets the kernel gives the stamp of the last. Elsewhere, and where the kernel refuses, reads
+//! carry no stamp.
+
+use std::io;
+use tokio::net::TcpStream;
+
+/// A connected stream.
+pub(crate) struct Socket {
+    stream: TcpStream,
+    /// The kernel stamps what it receives.
+    is_stamped: bool,
+}
+
+/// What a read brought.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Received {
+    /// Bytes; 0 is the end of the stream.
+    pub(crate) count: usize,
+    /// When the kernel had the last of them, in nanoseconds since 1970 by the system's clock.
+    pub(crate) kernel_ns: Option<u64>,
+}
+
+impl Socket {
+    /// Takes over a connected stream; `stamped`: the kernel is asked to stamp what it receives.
+    pub(crate) fn new(stream: TcpStream, stamped: bool) -> Self {
+        // A kernel that refuses this costs latency, not correctness.
+        let _ = stream.set_nodelay(true);
+        let is_stamped = stamped && system::stamp(&stream);
+        Self { stream, is_stamped }
+    }
+
+    /// The stream, for writing and waiting.
+    pub(crate) fn stream(&self) -> &TcpStream {
+        &self.stream
+    }
+
+    /// Reads what has come, without waiting.
+    pub(crate) fn try_read(&self, room: &mut [u8]) -> io::Result<Received> {
+        system::try_read(self, room)
+    }
+}
+
+#[cfg(target_os = "linux")]
+mod system {
+    use super::{Received, Socket};
+    use nix::sys::socket::{
+        ControlMessageOwned, MsgFlags, TimestampingFlag, recvmsg, setsockopt, sockopt::Timestamping,
+    };
+    use std::{
+        io::{self, IoSliceMut},
+        os::fd::AsRawFd as _,
+    };
+    use tokio::{io::Interest, net::TcpStream};
+
+    /// Room for one control message of three time stamps (64 bytes), in the alignment that its header needs.
+    #[repr(align(16))]
+    struct Control([u8; 80]);
+
+    /// Asks the kernel for its time stamps; whether it will give them.
+    pub(super) fn stamp(stream: &TcpStream) -> bool {
+        let software = TimestampingFlag::SOF_TIMESTAMPING_SOFTWARE | TimestampingFlag::SOF_TIMESTAMPING_RX_SOFTWARE;
+        setsockopt(stream, Timestamping, &software).is_ok()
+    }
+
+    pub(super) fn try_read(socket: &Socket, room: &mut [u8]) -> io::Result<Received> {
+        let mut partial = None;
+        let read = socket.stream.try_io(Interest::READABLE, || {
+            let received = receive(socket, room)?;
+            if (1..room.len()).contains(&received.count) {
+                // The socket is empty, which the runtime is told by this error: it spares the read that would find out.
+                partial = Some(received);
+                return Err(io::ErrorKind::WouldBlock.into());
+            }
+            Ok(received)
+        });
+        partial.map_or(read, Ok)
+    }
+
+    fn receive(socket: &Socket, room: &mut [u8]) -> io::Result<Received> {
+        let fd = socket.stream.as_raw_fd();
+        let mut room = [IoSliceMut::new(room)];
+        let mut control = Control([0; 80]);
+        let control = socket.is_stamped.then_some(&mut control.0[..]);
+        let message = recvmsg::<()>(fd, &mut room, control, MsgFlags::empty())?;
+        let stamped = message.cmsgs().ok().filter(|_| socket.is_stamped).into_iter().flatten();
+        let kernel_ns = stamped.filter_map(|message| arrival(&message)).next();
+        Ok(Received { count: message.bytes, kernel_ns })
+    }
+
+    /// The software stamp of a control message, if it is one.
+    fn arrival(message: &ControlMessageOwned) -> Option<u64> {
+        let ControlMessageOwned::ScmTimestampsns(stamps) = message else { return None };
+        let ns = stamps.system.tv_sec() as u64 * 1_000_000_000 + stamps.system.tv_nsec() as u64;
+        (ns > 0).then_some(ns)
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+mod system {
+    use super::{Received, Socket};
+    use std::io;
+    use tokio::net::TcpStream;
+
+    /// This system stamps nothing.
+    pub(super) fn stamp(_stream: &TcpStream) -> bool {
+        false
+    }
+
+    pub(super) fn try_read(socket: &Socket, room: &mut [u8]) -> io::Result<Received> {
+        Ok(Received { count: socket.stream.try_read(room)?, kernel_ns: None })
+    }
+}
