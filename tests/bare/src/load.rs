@@ -103,13 +103,16 @@ impl Worker {
 
     /// One request after the other on one connection, while there are any.
     async fn repeat(self) -> Result<()> {
+        let mut permitted = Instant::now();
         let mut connection = Connection::open(self.load.address).await?;
         loop {
             let number = self.load.begun.fetch_add(1, Relaxed);
             if number >= self.load.requests {
                 return Ok(());
             }
-            if !self.exchange(&mut connection, number, None).await {
+            let went_well = self.exchange(&mut connection, number, None, permitted).await;
+            permitted = Instant::now();
+            if !went_well {
                 connection = Connection::open(self.load.address).await?;
             }
         }
@@ -132,19 +135,26 @@ impl Worker {
     }
 
     async fn once(self, number: usize, intended: Instant, idle: Rc<RefCell<Vec<Connection>>>) -> Result<()> {
+        let permitted = Instant::now();
         let found = idle.borrow_mut().pop();
         let mut connection = match found {
             Some(connection) => connection,
             None => Connection::open(self.load.address).await?,
         };
-        if self.exchange(&mut connection, number, Some(intended)).await {
+        if self.exchange(&mut connection, number, Some(intended), permitted).await {
             idle.borrow_mut().push(connection);
         }
         Ok(())
     }
 
     /// One exchange, counted. Whether it went well, and the connection can be used again.
-    async fn exchange(&self, connection: &mut Connection, number: usize, intended: Option<Instant>) -> bool {
+    async fn exchange(
+        &self,
+        connection: &mut Connection,
+        number: usize,
+        intended: Option<Instant>,
+        permitted: Instant,
+    ) -> bool {
         let outcome = connection.exchange(&self.load.question, number).await;
         let (events, clock) = (&connection.events, self.load.clock);
         let mut tally = self.tally.borrow_mut();
@@ -159,6 +169,7 @@ impl Worker {
             tally.records.push(Record {
                 number,
                 intended_ns: intended.map(|at| clock.ns(at)),
+                permitted_ns: clock.ns(permitted),
                 sent_ns: clock.ns(times.sent),
                 first_ns: events.first.map(|at| clock.ns(at)),
                 last_ns: events.last.map(|at| clock.ns(at)),

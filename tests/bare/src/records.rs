@@ -12,6 +12,8 @@ pub(crate) struct Record {
     pub(crate) number: usize,
     /// When the schedule wanted it sent; absent in a closed loop.
     pub(crate) intended_ns: Option<u64>,
+    /// When it might be sent, and a connection was opened for it if there was none.
+    pub(crate) permitted_ns: u64,
     pub(crate) sent_ns: u64,
     /// When the first content came; absent when the answer is whole, as is the last.
     pub(crate) first_ns: Option<u64>,

@@ -74,6 +74,7 @@ pub(super) fn bare(path: &Path) -> Result<Vec<Seen>> {
     struct Line {
         x_request_id: String,
         intended_ns: Option<u64>,
+        permitted_ns: u64,
         sent_ns: u64,
         first_ns: Option<u64>,
         last_ns: Option<u64>,
@@ -81,9 +82,9 @@ pub(super) fn bare(path: &Path) -> Result<Vec<Seen>> {
         tokens: u64,
     }
     let seen = |line: Line| Seen {
-        ttft_ms: line.first_ns.map(|first| ms(line.sent_ns, first)),
+        ttft_ms: line.first_ns.map(|first| ms(line.permitted_ns, first)),
         itl_ms: itl(line.first_ns, line.last_ns, line.tokens),
-        latency_ms: ms(line.sent_ns, line.last_ns.unwrap_or(line.ended_ns)),
+        latency_ms: ms(line.permitted_ns, line.last_ns.unwrap_or(line.ended_ns)),
         id: line.x_request_id,
         intended_ns: line.intended_ns,
         sent_ns: line.sent_ns,
@@ -208,7 +209,7 @@ mod tests {
         let file = scratch.path().join("records.jsonl");
         fs::write(
             &file,
-            r#"{"x_request_id":"a","intended_ns":1000000,"sent_ns":2500000,"first_ns":4500000,"last_ns":8500000,"ended_ns":9000000,"tokens":3}"#,
+            r#"{"x_request_id":"a","intended_ns":1000000,"permitted_ns":2500000,"sent_ns":2500000,"first_ns":4500000,"last_ns":8500000,"ended_ns":9000000,"tokens":3}"#,
         )
         .unwrap();
         let expected = Seen {
