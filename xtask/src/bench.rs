@@ -1,18 +1,23 @@
 //! `cargo xtask bench`: what the program costs and how true its figures are, beside the bare client of `tests/bare`.
 //!
 //! Both put the same load on a mock server of their own, in turn, so that whatever else the machine does meets both
-//! alike; the bars are ratios wherever they can be. [`workloads`] is the table of what is measured (a [`workload`] is one line of it), [`trial`] runs one
-//! client once, [`records`] joins what it recorded with the server's log, [`figures`] and [`stats`] make numbers of it,
-//! and [`results`] shows and keeps them. A bar that is missed is shown and is no failure: figures are for people to judge.
+//! alike; the bars are ratios wherever they can be. [`workloads`] is the table of what is measured (a [`workload`] is
+//! one line of it), [`trial`] runs one client once, beside [`burners`] where there are to be some, [`records`] joins what
+//! it recorded with the server's log, [`figures`], [`receiving`] and [`stats`] make numbers of it, and [`results`] shows
+//! and keeps them, with the program's own [`verdict`]. A bar that is missed is shown and is no failure: figures are for
+//! people to judge.
 
+mod burners;
 mod child;
 mod figures;
 mod host;
 mod mock;
+mod receiving;
 mod records;
 mod results;
 mod stats;
 mod trial;
+mod verdict;
 mod workload;
 mod workloads;
 
@@ -23,6 +28,7 @@ use std::time::SystemTime;
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::shell;
+use figures::Bar;
 use results::{Outcome, Results, Row, Side};
 use trial::{Client, Programs, Setting};
 use workload::Workload;
@@ -47,9 +53,15 @@ pub(crate) struct BenchArgs {
     /// Results of another day to compare with
     #[arg(long, value_name = "FILE")]
     against: Option<PathBuf>,
+    /// Keep a core busy until the input ends
+    #[arg(long, hide = true, exclusive = true)]
+    burn: bool,
 }
 
 pub(crate) fn run(args: &BenchArgs) -> Result<()> {
+    if args.burn {
+        return burners::burn(std::io::stdin());
+    }
     ensure!(args.runs > 0, "--runs counts from 1");
     let chosen = choose(&args.names, args.quick)?;
     let then = args.against.as_deref().map(Results::read).transpose()?;
@@ -111,7 +123,7 @@ fn choose(names: &[String], quick: bool) -> Result<Vec<(&'static Workload, usize
 /// Runs a workload, the clients in turn, and takes its figures.
 fn measure(programs: &Programs, workload: &'static Workload, requests: usize, runs: u64) -> Result<Outcome> {
     let mut taken: Vec<(Client, Vec<Option<f64>>)> = Vec::new();
-    let mut others = Vec::new();
+    let (mut others, mut verdicts) = (Vec::new(), Vec::new());
     for seed in 1..=runs * workload.repeat as u64 {
         let setting = Setting { programs, workload, requests, seed };
         for client in workload.clients() {
@@ -119,18 +131,22 @@ fn measure(programs: &Programs, workload: &'static Workload, requests: usize, ru
             others.extend(trial.others);
             // Only numbers outlive a trial: what this task holds, its children would seem to hold (see `child`).
             taken.push((client, workload.figures.iter().map(|figure| (figure.of)(&trial)).collect()));
+            verdicts.extend(trial.verdict);
         }
     }
     let row = |(number, figure): (usize, &figures::Figure)| {
         let side = |of: Client| {
             let trials = taken.iter().filter(|(client, _)| *client == of).map(|(_, values)| values[number]);
-            trials.collect::<Option<_>>().and_then(Side::new).with_context(|| format!("{of:?} gave no {}", figure.name))
+            let side = trials.collect::<Option<_>>().and_then(Side::new);
+            // What is only looked at may be unknown on some systems.
+            ensure!(side.is_some() || matches!(figure.bar, Bar::Free), "{of:?} gave no {}", figure.name);
+            Ok(side)
         };
         let (name, unit) = (figure.name.to_owned(), figure.unit.to_owned());
         Ok(Row { name, unit, ours: side(Client::Ours)?, bare: side(figure.rival)? })
     };
     let figures = workload.figures.iter().enumerate().map(row).collect::<Result<_>>()?;
-    Ok(Outcome { name: workload.name.to_owned(), figures, others: stats::median(&others) })
+    Ok(Outcome { name: workload.name.to_owned(), figures, others: stats::median(&others), verdicts })
 }
 
 /// The commit that is checked out, marked if the files differ from it.

@@ -15,9 +15,14 @@ pub(super) struct Seen {
     pub(super) id: String,
     pub(super) intended_ns: Option<u64>,
     pub(super) sent_ns: u64,
-    /// Absent, as is the next, when the answer was not streamed.
+    /// When the first token came. Absent, as are the next two, when the answer was not streamed.
+    pub(super) first_ns: Option<u64>,
     pub(super) ttft_ms: Option<f64>,
     pub(super) itl_ms: Option<f64>,
+    /// How long after that stamp the first token was read, where it is known.
+    pub(super) first_lag_ms: Option<f64>,
+    /// The same of the last.
+    pub(super) last_lag_ms: Option<f64>,
     pub(super) latency_ms: f64,
 }
 
@@ -28,10 +33,10 @@ pub(super) struct Truth {
     path: String,
     outcome: String,
     pub(super) received_ns: u64,
-    first_ns: Option<u64>,
+    pub(super) first_ns: Option<u64>,
     last_ns: Option<u64>,
     pub(super) ended_ns: u64,
-    tokens: u64,
+    pub(super) tokens: u64,
 }
 
 impl Truth {
@@ -52,7 +57,7 @@ impl Truth {
 }
 
 /// The span between two times in milliseconds; negative if they are the other way round.
-fn ms(from_ns: u64, to_ns: u64) -> f64 {
+pub(super) fn ms(from_ns: u64, to_ns: u64) -> f64 {
     (i128::from(to_ns) - i128::from(from_ns)) as f64 / 1e6
 }
 
@@ -82,8 +87,12 @@ pub(super) fn bare(path: &Path) -> Result<Vec<Seen>> {
         tokens: u64,
     }
     let seen = |line: Line| Seen {
+        first_ns: line.first_ns,
         ttft_ms: line.first_ns.map(|first| ms(line.permitted_ns, first)),
         itl_ms: itl(line.first_ns, line.last_ns, line.tokens),
+        // It stamps what it has just read.
+        first_lag_ms: line.first_ns.map(|_| 0.0),
+        last_lag_ms: line.last_ns.map(|_| 0.0),
         latency_ms: ms(line.permitted_ns, line.last_ns.unwrap_or(line.ended_ns)),
         id: line.x_request_id,
         intended_ns: line.intended_ns,
@@ -110,6 +119,8 @@ pub(super) fn ours(path: &Path) -> Result<Vec<Seen>> {
         time_to_first_token: Option<Value>,
         inter_token_latency: Option<Value>,
         request_latency: Value,
+        first_receive_lag: Option<Value>,
+        last_receive_lag: Option<Value>,
         http_req_blocked: Value,
         http_req_dns_lookup: Value,
         http_req_connecting: Value,
@@ -122,12 +133,16 @@ pub(super) fn ours(path: &Path) -> Result<Vec<Seen>> {
         // The request is written as soon as there is a connection for it.
         let before =
             metrics.http_req_blocked.value + metrics.http_req_dns_lookup.value + metrics.http_req_connecting.value;
+        let ttft_ms = metrics.time_to_first_token.map(|ttft| ttft.value);
         Seen {
             id: metadata.x_request_id,
             intended_ns: Some(metadata.credit_issued_ns),
             sent_ns: metadata.request_start_ns + (before * 1e6).round() as u64,
-            ttft_ms: metrics.time_to_first_token.map(|ttft| ttft.value),
+            first_ns: ttft_ms.map(|ttft| metadata.request_start_ns + (ttft * 1e6).round() as u64),
+            ttft_ms,
             itl_ms: metrics.inter_token_latency.map(|itl| itl.value),
+            first_lag_ms: metrics.first_receive_lag.map(|lag| lag.value),
+            last_lag_ms: metrics.last_receive_lag.map(|lag| lag.value),
             latency_ms: metrics.request_latency.value,
         }
     };
@@ -209,13 +224,16 @@ mod tests {
         let file = scratch.path().join("records.jsonl");
         fs::write(
             &file,
-            r#"{"x_request_id":"a","intended_ns":1000000,"permitted_ns":2500000,"sent_ns":2500000,"first_ns":4500000,"last_ns":8500000,"ended_ns":9000000,"tokens":3}"#,
+            r#"{"x_request_id":"a","intended_ns":1000000,"permitted_ns":2000000,"sent_ns":2500000,"first_ns":4000000,"last_ns":8000000,"ended_ns":9000000,"tokens":3}"#,
         )
         .unwrap();
         let expected = Seen {
             id: "a".to_owned(),
             intended_ns: Some(1_000_000),
             sent_ns: 2_500_000,
+            first_ns: Some(4_000_000),
+            first_lag_ms: Some(0.0),
+            last_lag_ms: Some(0.0),
             ttft_ms: Some(2.0),
             itl_ms: Some(2.0),
             latency_ms: 6.0,
@@ -223,7 +241,7 @@ mod tests {
         let said_by_bare = bare(&file).unwrap();
         fs::write(
             &file,
-            r#"{"metadata":{"x_request_id":"a","credit_issued_ns":1000000,"request_start_ns":2000000},"metrics":{"time_to_first_token":{"value":2.0},"inter_token_latency":{"value":2.0},"request_latency":{"value":6.0},"http_req_blocked":{"value":0.1},"http_req_dns_lookup":{"value":0.0},"http_req_connecting":{"value":0.4}}}"#,
+            r#"{"metadata":{"x_request_id":"a","credit_issued_ns":1000000,"request_start_ns":2000000},"metrics":{"time_to_first_token":{"value":2.0},"inter_token_latency":{"value":2.0},"request_latency":{"value":6.0},"first_receive_lag":{"value":0.0},"last_receive_lag":{"value":0.0},"http_req_blocked":{"value":0.1},"http_req_dns_lookup":{"value":0.0},"http_req_connecting":{"value":0.4}}}"#,
         )
         .unwrap();
         assert_eq!(said_by_bare, [expected]);

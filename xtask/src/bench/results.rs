@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::bench::figures::{Bar, Figure};
 use crate::bench::stats;
 use crate::bench::trial::Client;
+use crate::bench::verdict::{self, Verdict};
 use crate::bench::workload::Workload;
 
 /// A machine of which others take no more than this, in percent, is quiet enough.
@@ -38,6 +39,9 @@ pub(super) struct Outcome {
     pub(super) figures: Vec<Row>,
     /// How much of the machine's cores other programs took meanwhile, in percent; the median of the trials.
     pub(super) others: Option<f64>,
+    /// What the program said of each of its trials.
+    #[serde(default)]
+    pub(super) verdicts: Vec<Verdict>,
 }
 
 /// A figure, of each trial.
@@ -45,8 +49,9 @@ pub(super) struct Outcome {
 pub(super) struct Row {
     pub(super) name: String,
     pub(super) unit: String,
-    pub(super) ours: Side,
-    pub(super) bare: Side,
+    /// Nothing, as in the next, if a trial does not tell it.
+    pub(super) ours: Option<Side>,
+    pub(super) bare: Option<Side>,
 }
 
 #[derive(Deserialize, Serialize)]
@@ -60,25 +65,33 @@ impl Side {
         Some(Self { median: stats::median(&trials)?, trials })
     }
 
-    fn text(&self) -> String {
+    /// The median, followed by the unit, and the range if there is one.
+    pub(super) fn text(&self, unit: &str) -> String {
         let (least, most) = stats::range(&self.trials).unwrap_or((self.median, self.median));
         match self.trials.len() {
-            1 => number(self.median),
-            _ => format!("{} ({}–{})", number(self.median), number(least), number(most)),
+            1 => format!("{}{unit}", number(self.median)),
+            _ => format!("{}{unit} ({}–{})", number(self.median), number(least), number(most)),
         }
     }
 }
 
 impl Row {
+    /// The program's figure and the bare client's.
+    fn medians(&self) -> Option<(f64, f64)> {
+        Some((self.ours.as_ref()?.median, self.bare.as_ref()?.median))
+    }
+
     /// How the program's figure stands to the bare client's; nothing where either may have both signs.
     fn ratio(&self) -> Option<f64> {
-        (self.ours.median >= 0.0 && self.bare.median > 0.0).then(|| self.ours.median / self.bare.median)
+        let (ours, bare) = self.medians()?;
+        (ours >= 0.0 && bare > 0.0).then(|| ours / bare)
     }
 
     /// What became of an older figure, in percent: of its ratio to the bare client where there is one, which does not
     /// change with the machine's mood.
     fn change(&self, then: &Self) -> Option<f64> {
-        let (now, then) = self.ratio().zip(then.ratio()).unwrap_or((self.ours.median, then.ours.median));
+        let medians = || self.ours.as_ref().zip(then.ours.as_ref()).map(|(now, then)| (now.median, then.median));
+        let (now, then) = self.ratio().zip(then.ratio()).or_else(medians)?;
         let change = (now / then - 1.0) * 100.0;
         change.is_finite().then_some(change)
     }
@@ -111,16 +124,17 @@ pub(super) fn table(workload: &Workload, outcome: &Outcome, then: Option<&Result
     if then.is_some() {
         lines[0][7] = "change".to_owned();
     }
+    let text = |side: &Option<Side>| side.as_ref().map_or_else(|| "–".to_owned(), |side| side.text(""));
     let mut misses = 0;
     for (figure, row) in workload.figures.iter().zip(&outcome.figures) {
-        let kept = figure.bar.is_kept(row.ours.median, row.bare.median);
+        let kept = row.medians().and_then(|(ours, bare)| figure.bar.is_kept(ours, bare));
         misses += usize::from(kept == Some(false));
         let change = then.and_then(|then| row.change(then.find(workload.name, &row.name)?));
         lines.push(vec![
             label(figure),
             row.unit.clone(),
-            row.ours.text(),
-            row.bare.text(),
+            text(&row.ours),
+            text(&row.bare),
             row.ratio().filter(|_| !matches!(figure.bar, Bar::Within(_))).map(number).unwrap_or_default(),
             figure.bar.text(),
             kept.map(|kept| if kept { "ok" } else { "miss" }).unwrap_or_default().to_owned(),
@@ -128,6 +142,10 @@ pub(super) fn table(workload: &Workload, outcome: &Outcome, then: Option<&Result
         ]);
     }
     let mut text = format!("{}: {}\n{}", workload.name, workload.about, columns(&lines));
+    if let Some(line) = verdict::line(&outcome.verdicts) {
+        text.push_str(&line);
+        text.push('\n');
+    }
     if let Some(others) = outcome.others.filter(|others| *others > QUIET) {
         text.push_str(&format!("other programs took {others:.0} % of this machine: better measure again\n"));
     }
@@ -169,16 +187,17 @@ fn number(value: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bench::verdict::Bounds;
     use crate::bench::workloads::ALL;
 
     fn row(ours: f64, bare: f64) -> Row {
-        let side = |value| Side::new(vec![value]).unwrap();
+        let side = |value| Side::new(vec![value]);
         Row { name: "CPU per request".to_owned(), unit: "µs".to_owned(), ours: side(ours), bare: side(bare) }
     }
 
     fn results(rows: Vec<Row>) -> Results {
         let host = Host { cores: 2, cpu: "a CPU".to_owned(), kernel: "6".to_owned() };
-        let workloads = vec![Outcome { name: "whole".to_owned(), figures: rows, others: None }];
+        let workloads = vec![Outcome { name: "whole".to_owned(), figures: rows, others: None, verdicts: Vec::new() }];
         Results { time: "now".to_owned(), commit: "abc".to_owned(), host, quick: false, workloads }
     }
 
@@ -197,7 +216,7 @@ mod tests {
         let file = scratch.path().join("new/results.json");
         results(vec![row(2.0, 1.0)]).write(&file).unwrap();
         let read = Results::read(&file).unwrap();
-        assert_eq!(read.find("whole", "CPU per request").unwrap().ours.median, 2.0);
+        assert_eq!(read.find("whole", "CPU per request").unwrap().medians(), Some((2.0, 1.0)));
         assert!(read.find("whole", "another").is_none() && read.find("another", "CPU per request").is_none());
         assert!(Results::read(&scratch.path().join("none")).err().unwrap().to_string().contains("none"));
     }
@@ -205,8 +224,9 @@ mod tests {
     #[test]
     fn a_table_tells_what_is_kept_and_what_is_missed() {
         let workload = ALL.iter().find(|workload| workload.name == "whole").unwrap();
-        let outcome =
-            Outcome { name: "whole".to_owned(), figures: vec![row(2.0, 1.0), row(1.0, 1.0)], others: Some(40.0) };
+        let figures = vec![row(2.0, 1.0), row(1.0, 1.0), Row { ours: None, ..row(0.0, 1.0) }];
+        let verdicts = vec![Verdict { state: "valid".to_owned(), bounds: Bounds::default() }];
+        let outcome = Outcome { name: "whole".to_owned(), figures, others: Some(40.0), verdicts };
         let then = results(vec![row(1.0, 1.0)]);
         let (text, misses) = table(workload, &outcome, Some(&then));
         assert_eq!(misses, 1);
@@ -216,7 +236,9 @@ mod tests {
             "{text}"
         );
         assert!(lines[3].contains("ok"), "{text}");
-        assert!(lines[4].starts_with("other programs took 40 %"), "{text}");
+        assert_eq!(lines[4].split_whitespace().collect::<Vec<_>>().join(" "), "mock CPU per request µs – 1.00");
+        assert_eq!(lines[5], "verdict: valid");
+        assert!(lines[6].starts_with("other programs took 40 %"), "{text}");
     }
 
     #[test]

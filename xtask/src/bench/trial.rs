@@ -9,10 +9,12 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 
+use crate::bench::burners::Burners;
 use crate::bench::child::{self, Ended};
 use crate::bench::host;
 use crate::bench::mock::Mock;
 use crate::bench::records::{self, Seen, Truth};
+use crate::bench::verdict::{Bounds, Verdict};
 use crate::bench::workload::{Pace, Workload};
 
 /// A trial that lasts so long shows what else the machine does, which counts in hundredths of a second.
@@ -52,6 +54,8 @@ pub(super) struct Trial {
     pub(super) others: Option<f64>,
     /// The requests as the client and the server saw them, in the order of their sending; none if the workload needs none.
     pub(super) joined: Vec<(Seen, Truth)>,
+    /// What the program said of the trial, if it was the client.
+    pub(super) verdict: Option<Verdict>,
 }
 
 /// What the bare client prints.
@@ -79,6 +83,13 @@ struct Single {
 #[derive(Deserialize)]
 struct Own {
     outcomes: Outcomes,
+    verdict: Judgement,
+    precision: Option<Bounds>,
+}
+
+#[derive(Deserialize)]
+struct Judgement {
+    state: String,
 }
 
 #[derive(Deserialize)]
@@ -93,6 +104,7 @@ struct Claim {
     requests: usize,
     tokens: usize,
     seen: Vec<Seen>,
+    verdict: Option<Verdict>,
 }
 
 /// A trial about to be run.
@@ -139,6 +151,7 @@ impl Setting<'_> {
             mock_cpu: served.cpu,
             others,
             joined,
+            verdict: claim.verdict,
         })
     }
 
@@ -166,16 +179,17 @@ impl Setting<'_> {
             command.env_remove(name);
         }
         command.env("HOME", folder).env("XDG_CONFIG_HOME", folder).env("XDG_DATA_HOME", folder);
-        let (ended, _) = child::run(&mut command, folder, self.limit())?;
+        let (ended, _) = self.drive(&mut command, folder)?;
 
         let results = folder.join("results");
         let report = File::open(results.join("profile_export_aiperf.json")).context("there is no report")?;
         let report: Report = serde_json::from_reader(BufReader::new(report)).context("the report")?;
-        let Outcomes { ok, total } = report.inferometer.outcomes;
+        let Own { outcomes: Outcomes { ok, total }, verdict: Judgement { state }, precision } = report.inferometer;
         ensure!(ok == total, "{} of {total} requests failed", total - ok);
         let seen = if workload.joins { records::ours(&results.join("profile_export.jsonl"))? } else { Vec::new() };
         let tokens = report.total_usage_completion_tokens.avg as usize;
-        Ok((ended, Claim { load_s: report.benchmark_duration.avg, requests: ok, tokens, seen }))
+        let verdict = Some(Verdict { state, bounds: precision.unwrap_or_default() });
+        Ok((ended, Claim { load_s: report.benchmark_duration.avg, requests: ok, tokens, seen, verdict }))
     }
 
     fn bare(&self, threads: usize, address: &str, folder: &Path) -> Result<(Ended, Claim)> {
@@ -193,16 +207,21 @@ impl Setting<'_> {
         if workload.joins {
             command.arg("--records").arg(&records);
         }
-        let (ended, said) = child::run(&mut command, folder, self.limit())?;
+        let (ended, said) = self.drive(&mut command, folder)?;
 
         let BareOutput { wall_s, requests, tokens, errors } =
             serde_json::from_str(&said).with_context(|| format!("the bare client printed {said:?}"))?;
         ensure!(errors == 0, "{errors} of {requests} requests of the bare client failed");
         let seen = if workload.joins { records::bare(&records)? } else { Vec::new() };
-        Ok((ended, Claim { load_s: wall_s, requests, tokens, seen }))
+        Ok((ended, Claim { load_s: wall_s, requests, tokens, seen, verdict: None }))
     }
 
-    fn limit(&self) -> Duration {
-        Duration::from_secs(self.workload.limit_s)
+    /// Runs a client to its end while the burners burn, whose work does not count as the machine's.
+    fn drive(&self, command: &mut Command, folder: &Path) -> Result<(Ended, String)> {
+        let burners = Burners::start(self.workload.burners)?;
+        let (mut ended, said) = child::run(command, folder, Duration::from_secs(self.workload.limit_s))?;
+        let burnt = burners.stop()?;
+        ended.worked = ended.worked.map(|worked| worked.saturating_sub(burnt));
+        Ok((ended, said))
     }
 }

@@ -29,6 +29,8 @@ pub(super) struct Workload {
     pub(super) about: &'static str,
     /// Flags of the server.
     pub(super) mock: &'static [&'static str],
+    /// So many other programs keep a core busy each.
+    pub(super) burners: usize,
     /// Flags of the program beside those that say the load.
     pub(super) ours: &'static [&'static str],
     pub(super) streams: bool,

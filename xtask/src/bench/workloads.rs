@@ -1,6 +1,7 @@
 //! The table of workloads: the one place where loads, servers and bars stand in numbers.
 
 use crate::bench::figures::{self as of, Bar, Figure};
+use crate::bench::receiving;
 use crate::bench::trial::Client::{Bare, BareOnTwo};
 use crate::bench::workload::{Pace, Workload};
 
@@ -15,6 +16,7 @@ const WHOLE: Workload = Workload {
     name: "whole",
     about: "whole answers without delay, 64 in flight",
     mock: &[],
+    burners: 0,
     ours: FEW_PROMPTS,
     streams: false,
     tokens: 16,
@@ -107,6 +109,24 @@ const JITTER_100: Workload = Workload {
     ],
     ..PACED_1000
 };
+
+/// The same beside programs that keep a core busy each: who may say when tokens came that could not be read at once?
+const fn burn(name: &'static str, about: &'static str, burners: usize) -> Workload {
+    Workload { name, about, burners, figures: BURN_FIGURES, ..JITTER_100 }
+}
+
+const BURN_FIGURES: &[Figure] = &[
+    figure("TTFT error p50", "ms", of::ttft_error_p50, Bar::Free),
+    figure("TTFT error p50, plain reads", "ms", receiving::plain_ttft_error_p50, Bar::Free),
+    figure("TTFT error p99", "ms", of::ttft_error_p99, Bar::Free),
+    figure("TTFT error p99, plain reads", "ms", receiving::plain_ttft_error_p99, Bar::Free),
+    figure("ITL error of a request p99", "%", of::itl_error_p99, Bar::Free),
+    figure("ITL error of a request p99, plain reads", "%", receiving::plain_itl_error_p99, Bar::Free),
+    figure("arrival error p50", "ms", receiving::arrival_error_p50, Bar::Free),
+    figure("arrival error p50, plain reads", "ms", receiving::plain_arrival_error_p50, Bar::Free),
+    figure("arrival error p99", "ms", receiving::arrival_error_p99, Bar::Free),
+    figure("arrival error p99, plain reads", "ms", receiving::plain_arrival_error_p99, Bar::Free),
+];
 
 const CONSTANT_1000: Workload = Workload {
     name: "constant-1000",
@@ -224,6 +244,9 @@ pub(super) const ALL: &[Workload] = &[
     TWENTY_THOUSAND,
     STREAMS_10000,
     MILLION,
+    burn("burn-0", "as jitter-100, on a machine of its own", 0),
+    burn("burn-1", "as jitter-100, beside a program that keeps a core busy", 1),
+    burn("burn-2", "as jitter-100, beside two programs that keep a core busy each", 2),
 ];
 
 #[cfg(test)]
@@ -233,8 +256,14 @@ mod tests {
 
     #[test]
     fn what_is_held_against_the_log_is_joined_with_it() {
-        let joined =
-            [of::ttft_error_p99 as of::Source, of::itl_p50_off, of::latency_error_p99, of::lag_p99, of::sent_gaps];
+        let joined = [
+            of::ttft_error_p99 as of::Source,
+            of::itl_p50_off,
+            of::latency_error_p99,
+            of::lag_p99,
+            of::sent_gaps,
+            receiving::arrival_error_p99,
+        ];
         for workload in ALL {
             let needs = |figure: &Figure| joined.iter().any(|source| std::ptr::fn_addr_eq(*source, figure.of));
             assert!(workload.joins || !workload.figures.iter().any(needs), "{}", workload.name);
