@@ -89,7 +89,9 @@ impl Flight {
             let ended = worker.client.exchange(to, &head, *ids, body(&outgoing), stamps, &mut reading).await;
             match ended {
                 // All that matters had been said.
-                Err(Failure { kind: FailureKind::Truncated, .. }) if reading.has_ended() => return reading.verdict(),
+                Err(Failure { kind: FailureKind::Truncated | FailureKind::Reset, .. }) if reading.has_ended() => {
+                    return reading.verdict();
+                }
                 ended => ended?,
             }
             let Some(next) = reading.next.take() else { return reading.verdict() };

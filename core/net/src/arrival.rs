@@ -12,6 +12,9 @@ use std::{
 /// The system's clock is compared with the run's once in so many nanoseconds: it may be slewed by 500 µs in a second, which
 /// is 0.5 µs in this time.
 const COMPARE_NS: u64 = 1_000_000;
+/// A read that is later than this is asked whether packets overtook each other, which makes their stamps too early: so
+/// much a stamp may be wrong unasked, in nanoseconds. It is far below a retransmission, and reads are seldom as late.
+const UNASKED_NS: u64 = 200_000;
 /// Longest lag that is told apart, in nanoseconds: a minute.
 const LONGEST_LAG: u64 = 60_000_000_000;
 
@@ -71,8 +74,9 @@ impl Arrivals {
         arrivals
     }
 
-    /// When something came that was read just now, and not before `earliest_ns`.
-    pub(crate) fn of(&self, received: Received, earliest_ns: u64) -> Arrival {
+    /// When something came that was read just now, and not before `earliest_ns`; `came_in_order` says whether the packets
+    /// did.
+    pub(crate) fn of(&self, received: Received, earliest_ns: u64, came_in_order: impl FnOnce() -> bool) -> Arrival {
         let now_ns = self.clock.now();
         let mut lags = self.lags.borrow_mut();
         lags.reads += 1;
@@ -83,6 +87,9 @@ impl Arrivals {
         // A system's clock that was set meanwhile gives times that cannot be; they are moved to the nearest that can.
         let at_ns = kernel_ns.saturating_sub(self.offset_ns.get()).clamp(earliest_ns.min(now_ns), now_ns);
         let lag_ns = now_ns - at_ns;
+        if lag_ns > UNASKED_NS && !came_in_order() {
+            return Arrival::read_at(now_ns);
+        }
         lags.histogram.saturating_record(lag_ns);
         Arrival { at_ns, lag_ns: u32::try_from(lag_ns).unwrap_or(NO_COUNT - 1) }
     }
@@ -111,16 +118,30 @@ mod tests {
     fn a_stamp_of_the_kernel_is_the_arrival_and_what_came_after_it_is_lag() {
         let arrivals = Arrivals::new(Clock::start());
         let kernel_ns = arrivals.offset_ns.get() + 5;
-        let arrival = arrivals.of(received(Some(kernel_ns)), 0);
+        let arrival = arrivals.of(received(Some(kernel_ns)), 0, || true);
         // The offset may have been compared anew, within a microsecond or two.
         assert!(arrival.at_ns.abs_diff(5) < 50_000, "{arrival:?}");
         assert_eq!(arrivals.take_lags().histogram.len(), 1);
     }
 
     #[test]
+    fn a_packet_that_overtook_another_came_when_it_could_be_read() {
+        let arrivals = Arrivals::new(Clock::start());
+        let long_ago = arrivals.offset_ns.get() - 1_000_000_000;
+        while arrivals.clock.now() < 2 * UNASKED_NS {
+            std::hint::spin_loop();
+        }
+        let early = arrivals.of(received(Some(long_ago)), 0, || true);
+        assert_eq!(early.at_ns, 0);
+        let late = arrivals.of(received(Some(long_ago)), 0, || false);
+        assert!(late.at_ns > 0 && late.lag_ns == NO_COUNT, "{late:?}");
+        assert_eq!(arrivals.take_lags().histogram.len(), 1, "it is no lag of the client");
+    }
+
+    #[test]
     fn without_a_stamp_the_read_is_the_arrival() {
         let arrivals = Arrivals::new(Clock::start());
-        let arrival = arrivals.of(received(None), 0);
+        let arrival = arrivals.of(received(None), 0, || true);
         assert_eq!(arrival.lag_ns, NO_COUNT);
         let lags = arrivals.take_lags();
         assert_eq!((lags.reads, lags.histogram.len()), (1, 0));
@@ -131,9 +152,9 @@ mod tests {
         let arrivals = Arrivals::new(Clock::start());
         let day_ns = 86_400_000_000_000;
         let earliest = arrivals.clock.now();
-        let early = arrivals.of(received(Some(arrivals.offset_ns.get() - day_ns)), earliest);
+        let early = arrivals.of(received(Some(arrivals.offset_ns.get() - day_ns)), earliest, || true);
         assert_eq!(early.at_ns, earliest);
-        let late = arrivals.of(received(Some(arrivals.offset_ns.get() + day_ns)), earliest);
+        let late = arrivals.of(received(Some(arrivals.offset_ns.get() + day_ns)), earliest, || true);
         assert_eq!(late.lag_ns, 0);
     }
 }

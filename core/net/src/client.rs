@@ -193,6 +193,7 @@ impl Client {
         }
         if self.pooled && connection.response.keeps_alive() {
             connection.reused = true;
+            connection.response.begin();
             self.idle[to].borrow_mut().push(connection);
         }
         Ok(())
@@ -208,7 +209,6 @@ impl Client {
         stamps: &mut Stamps,
         receiver: &mut impl Receiver,
     ) -> Result<(), Failure> {
-        connection.response.begin();
         let begun = self.clock.now();
         if stamps.sent == ABSENT_NS {
             stamps.sent = begun;
@@ -224,17 +224,19 @@ impl Client {
             Err(error) => Err(error.into()),
         };
         stamps.written = self.clock.now();
-        match (sent, self.receive(connection, stamps, receiver).await) {
+        let broken_by = match sent {
+            Ok(()) => None,
+            Err(Stop::Broken(error)) => Some(error),
+            Err(Stop::Answer(failure)) => return Err(failure),
+        };
+        match (broken_by, self.receive(connection, stamps, receiver).await) {
             // A server may refuse a request before it has read it all, and close.
-            (Err(Stop::Broken(error)), Err(_)) if stamps.status == 0 => {
-                Err(broken("while the request was written", &error))
-            }
-            (Err(Stop::Answer(failure)), _) => Err(failure),
+            (Some(error), Err(_)) if stamps.status == 0 => Err(broken("while the request was written", &error)),
             (_, received) => received,
         }
     }
 
-    /// Writes the rest of a request that the kernel did not take at once, as long as the server has nothing to say.
+    /// Writes the rest of a request that the kernel did not take at once, unless the server refuses it or is done before.
     async fn send_on(
         &self,
         connection: &mut Connection,
@@ -243,10 +245,13 @@ impl Client {
         receiver: &mut impl Receiver,
     ) -> Result<(), Stop> {
         while !rest.is_empty() {
-            if connection.writable_or_readable().await? && self.read(connection, stamps, receiver)?.is_some() {
-                // It answered before it had everything; the rest is not written.
-                connection.response.closes();
-                return Ok(());
+            if connection.writable_or_readable().await? {
+                self.read(connection, stamps, receiver)?;
+                if connection.response.is_done() || stamps.status >= 300 {
+                    // It will not take the rest, which is not written then. A good answer may begin before that.
+                    connection.response.closes();
+                    return Ok(());
+                }
             }
             rest = &rest[connection.try_write(rest)?..];
         }
@@ -264,7 +269,7 @@ impl Client {
             while !connection.response.is_done() {
                 let ready = ready!(connection.poll_readable(context)).map_err(Stop::Broken);
                 match ready.and_then(|()| self.read(connection, stamps, receiver)) {
-                    Ok(_) => {}
+                    Ok(()) => {}
                     Err(Stop::Answer(failure)) => return Poll::Ready(Err(failure)),
                     Err(Stop::Broken(error)) => {
                         let when =
@@ -278,29 +283,24 @@ impl Client {
         .await
     }
 
-    /// Takes in what has come, its end included; nothing if nothing has.
+    /// Takes in what has come, if anything has, its end included.
     #[inline]
-    fn read(
-        &self,
-        connection: &mut Connection,
-        stamps: &mut Stamps,
-        receiver: &mut impl Receiver,
-    ) -> Result<Option<()>, Stop> {
+    fn read(&self, connection: &mut Connection, stamps: &mut Stamps, receiver: &mut impl Receiver) -> Result<(), Stop> {
         let mut input = self.input.borrow_mut();
-        let Some(received) = connection.try_read(&mut input)? else { return Ok(None) };
+        let Some(received) = connection.try_read(&mut input)? else { return Ok(()) };
         let earliest_ns = if stamps.last_byte == ABSENT_NS { stamps.sent } else { stamps.last_byte };
         if received.count == 0 {
             let arrival = Arrival::read_at(earliest_ns);
-            return connection.response.end(arrival, receiver).map(Some).map_err(Stop::Answer);
+            return connection.response.end(arrival, receiver).map_err(Stop::Answer);
         }
-        let arrival = self.arrivals.of(received, earliest_ns);
+        let arrival = self.arrivals.of(received, earliest_ns, || connection.came_in_order());
         stamps.last_byte = arrival.at_ns;
         if stamps.first_byte == ABSENT_NS {
             stamps.first_byte = arrival.at_ns;
         }
         stamps.reads += 1;
         let taken = connection.response.take(&mut input[..received.count], arrival, stamps, receiver);
-        taken.map(Some).map_err(Stop::Answer)
+        taken.map_err(Stop::Answer)
     }
 
     /// Whether a failed attempt tells no more than that the server had closed the idle connection before.

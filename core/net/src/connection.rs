@@ -69,6 +69,11 @@ impl Connection {
         }
     }
 
+    /// Whether what has come since this was last asked is known to have come in its order.
+    pub(crate) fn came_in_order(&self) -> bool {
+        self.socket.came_in_order()
+    }
+
     /// Whether the server's system refused what was sent, since the server had closed the connection or closed it without
     /// reading: such a request was not taken. The kernel knows it as an error of the socket, also where reading it met
     /// the end first.

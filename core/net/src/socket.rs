@@ -2,10 +2,11 @@
 //!
 //! On Linux that is the kernel's own time stamp (SO_TIMESTAMPING, software, on receipt), which comes beside the bytes at no
 //! further call. A busy client reads late, and a stamp taken after the read is late with it; the kernel's is not. Of a read
-//! that takes up several packets the kernel gives the stamp of the last. Elsewhere, and where the kernel refuses, reads
-//! carry no stamp.
+//! that takes up several packets the kernel gives the stamp of the last of them in the stream. Where that one overtook
+//! another, its stamp is of a time at which it could not be read yet: [`Socket::came_in_order`] tells. Elsewhere, and
+//! where the kernel refuses, reads carry no stamp.
 
-use std::io;
+use std::{cell::Cell, io};
 use tokio::net::TcpStream;
 
 /// A connected stream.
@@ -13,6 +14,8 @@ pub(crate) struct Socket {
     stream: TcpStream,
     /// The kernel stamps what it receives.
     is_stamped: bool,
+    /// Packets that had overtaken others when that was last asked.
+    overtaking: Cell<u32>,
 }
 
 /// What a read brought.
@@ -30,12 +33,20 @@ impl Socket {
         // A kernel that refuses this costs latency, not correctness.
         let _ = stream.set_nodelay(true);
         let is_stamped = stamped && system::stamp(&stream);
-        Self { stream, is_stamped }
+        Self { stream, is_stamped, overtaking: Cell::new(0) }
     }
 
     /// The stream, for writing and waiting.
     pub(crate) fn stream(&self) -> &TcpStream {
         &self.stream
+    }
+
+    /// Whether what has come since this was last asked is known to have come in its order.
+    pub(crate) fn came_in_order(&self) -> bool {
+        let before = self.overtaking.get();
+        let now = system::overtaking(&self.stream);
+        self.overtaking.set(now.unwrap_or(before));
+        now == Some(before)
     }
 
     /// Reads what has come, without waiting.
@@ -47,11 +58,13 @@ impl Socket {
 #[cfg(target_os = "linux")]
 mod system {
     use super::{Received, Socket};
-    use nix::sys::socket::{
-        ControlMessageOwned, MsgFlags, TimestampingFlag, recvmsg, setsockopt, sockopt::Timestamping,
+    use nix::{
+        libc::{IPPROTO_TCP, TCP_INFO, getsockopt, socklen_t, tcp_info},
+        sys::socket::{ControlMessageOwned, MsgFlags, TimestampingFlag, recvmsg, setsockopt, sockopt::Timestamping},
     };
     use std::{
         io::{self, IoSliceMut},
+        mem::{MaybeUninit, offset_of, size_of},
         os::fd::AsRawFd as _,
     };
     use tokio::{io::Interest, net::TcpStream};
@@ -66,12 +79,28 @@ mod system {
         setsockopt(stream, Timestamping, &software).is_ok()
     }
 
+    /// Packets that came before others that precede them in the stream; `None` where the kernel does not count them (before
+    /// Linux 5.4).
+    #[allow(unsafe_code, reason = "there is no safe form of this call")]
+    pub(super) fn overtaking(stream: &TcpStream) -> Option<u32> {
+        let mut info = MaybeUninit::<tcp_info>::zeroed();
+        let mut length = size_of::<tcp_info>() as socklen_t;
+        // SAFETY: `info` has the `length` bytes that the kernel may write, and any bytes are a `tcp_info`: it is numbers alone.
+        let (result, info) = unsafe {
+            let room = info.as_mut_ptr().cast();
+            (getsockopt(stream.as_raw_fd(), IPPROTO_TCP, TCP_INFO, room, &raw mut length), info.assume_init())
+        };
+        let is_told = length as usize >= offset_of!(tcp_info, tcpi_rcv_ooopack) + size_of::<u32>();
+        (result == 0 && is_told).then_some(info.tcpi_rcv_ooopack)
+    }
+
     pub(super) fn try_read(socket: &Socket, room: &mut [u8]) -> io::Result<Received> {
         let mut partial = None;
         let read = socket.stream.try_io(Interest::READABLE, || {
             let received = receive(socket, room)?;
             if (1..room.len()).contains(&received.count) {
-                // The socket is empty, which the runtime is told by this error: it spares the read that would find out.
+                // The socket is empty (urgent data apart, which HTTP has no use for), which the runtime is told by this error:
+                // it spares the read that would find out.
                 partial = Some(received);
                 return Err(io::ErrorKind::WouldBlock.into());
             }
@@ -108,6 +137,10 @@ mod system {
     /// This system stamps nothing.
     pub(super) fn stamp(_stream: &TcpStream) -> bool {
         false
+    }
+
+    pub(super) fn overtaking(_stream: &TcpStream) -> Option<u32> {
+        None
     }
 
     pub(super) fn try_read(socket: &Socket, room: &mut [u8]) -> io::Result<Received> {

@@ -162,6 +162,28 @@ fn an_answer_that_comes_before_the_request_was_taken_is_heard() {
 }
 
 #[test]
+fn an_answer_that_begins_before_the_request_was_taken_stops_nothing() {
+    const LENGTH: usize = 64 << 20;
+    for early in ["HTTP/1.1 103 Early Hints\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n"] {
+        let rest = if early.contains("103") { OK } else { "hi" };
+        // The server answers no sooner than it has nearly all of the request.
+        let script = vec![Step::ReadSome(1000), Step::Say(early), Step::ReadSome(LENGTH - 1000), Step::Say(rest)];
+        let (address, _seen) = server(vec![script]);
+        let (ended, stamps, keeper) = requests(address, 1, &vec![b'x'; LENGTH]).remove(0);
+        assert!(ended.is_ok(), "{early} {ended:?}");
+        assert_eq!((stamps.status, keeper.body.as_slice()), (200, b"hi".as_slice()));
+    }
+}
+
+#[test]
+fn an_answer_that_is_none_ends_the_request_at_once() {
+    let script = vec![Step::ReadSome(1000), Step::Say("what is this?\r\n\r\n"), Step::ReadSome(1 << 30)];
+    let (address, _seen) = server(vec![script]);
+    let (ended, ..) = requests(address, 1, &vec![b'x'; 64 << 20]).remove(0);
+    assert_eq!(kind(&ended), FailureKind::Malformed);
+}
+
+#[test]
 fn an_answer_cut_short_is_truncated_and_keeps_its_stamps() {
     let (address, _seen) =
         server(vec![vec![Step::Read, Step::Say("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf")]]);
