@@ -78,6 +78,22 @@ fn no_latency_is_shorter_than_what_the_server_itself_took() {
 }
 
 #[test]
+#[cfg(target_os = "linux")]
+fn how_late_the_client_read_is_told_where_the_kernel_stamps_what_it_receives() {
+    let words = "--streaming --concurrency 4 --request-count 8 --isl 5 --osl 4";
+    let lag = "first_receive_lag";
+    let stamped = run(MockConfig::default(), words);
+    for line in stamped.outcome.jsonl("profile_export.jsonl") {
+        assert!(line["metrics"][lag]["value"].as_f64().is_some_and(|lag| lag >= 0.0), "{line}");
+    }
+    assert_eq!(stamped.results.summary["inferometer"]["precision"]["kernel_stamped_share"], 1.0);
+
+    let plain = run(MockConfig::default(), &format!("{words} --receive-timestamps read"));
+    assert!(plain.outcome.jsonl("profile_export.jsonl").iter().all(|line| line["metrics"][lag].is_null()));
+    assert!(plain.results.summary["inferometer"]["precision"]["ttft_error_ms"].is_null(), "nothing bounds it");
+}
+
+#[test]
 fn the_summary_is_made_of_the_lines_per_request() {
     let results = &STREAMED.results;
     for tag in ["time_to_first_token", "request_latency", "inter_token_latency", "input_sequence_length"] {
