@@ -2,7 +2,8 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::net::{Ipv4Addr, TcpListener};
+use std::io::{Read as _, Write as _};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
 
 use inferometer_mock::MockConfig;
 use inferometer_tests::mock::{Mock, Truth};
@@ -143,4 +144,40 @@ fn what_a_schedule_would_have_sent_after_the_interrupt_was_never_due() {
     let results = Results::of(&outcome);
     assert_eq!(results.outcomes().dropped, 0, "{:?}", results.outcomes());
     assert_eq!(results.outcomes().total, results.records.len() as u64);
+}
+
+/// Answers a reading of a metrics page.
+fn answer(mut reading: TcpStream) {
+    let _ = reading.read(&mut [0; 4096]);
+    let body = "# TYPE readings_total counter\nreadings_total 1\n";
+    let head = format!("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {}", body.len());
+    let _ = write!(reading, "{head}\r\n\r\n{body}");
+}
+
+#[test]
+fn an_interrupt_after_the_load_leaves_a_complete_run() {
+    let mock = Mock::start(MockConfig::default());
+    let page = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    page.set_nonblocking(true).unwrap();
+    let url = format!("http://{}/metrics", page.local_addr().unwrap());
+    // Telemetry is read right before the load and right after it.
+    let words = "--request-count 8 --isl 5 --osl 1 --telemetry-interval 1h";
+    let mut running = mock.profile().args(words.split_whitespace()).args(["--server-metrics", &url]).start();
+    let last = RefCell::new(None);
+    running.wait_until(|_| {
+        let is_last = mock.counter("mock_requests_total{outcome=\"ok\"}") == 8;
+        match page.accept() {
+            Ok((reading, _)) if is_last => *last.borrow_mut() = Some(reading),
+            Ok((reading, _)) => answer(reading),
+            Err(_) => {}
+        }
+        last.borrow().is_some()
+    });
+    running.interrupt();
+    running.wait_until(|running| running.stderr().contains("stopping"));
+    last.take().into_iter().for_each(answer);
+    let outcome = running.finish().expect_code(0);
+    let results = Results::of(&outcome);
+    assert_eq!((results.outcomes().ok, &results.summary["was_cancelled"]), (8, &false.into()));
+    assert_eq!(results.summary["is_complete"], true);
 }

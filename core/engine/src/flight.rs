@@ -210,7 +210,7 @@ pub(crate) async fn session(worker: &Rc<Worker>, phase: &Phase, course: Course, 
             None => None,
         };
         let now = job.clock.now();
-        let row = if worker.is_over(now) {
+        let row = if worker.is_closed(now) {
             // Dropping it keeps the row that says so.
             let row = flight.row;
             drop(flight);

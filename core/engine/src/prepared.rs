@@ -233,23 +233,32 @@ impl Prepared {
             found.push(result.map_err(|source| EngineError::System { what: "running a worker", source })?);
         }
         self.job.control.counters.phase.store(u32::MAX, SeqCst);
-        let collected = telemetry.finish();
+        // An interrupt from here on finds the load complete.
+        let was_stopped = self.job.control.is_stopped();
         let mut notes = self.notes;
-        notes.extend(collected.notes);
-        for line in inferometer_host::drain_log() {
-            notes.push(format!("{}: {}", line.target, line.message));
-        }
         notes.extend(loopback_note(found.iter().map(|found| found.loopback_addresses).max().unwrap_or(0)));
         let client = ClientFacts::of(&found);
         let strategy_error = found.iter_mut().find_map(|found| found.strategy_error.take());
         let mut stores: Vec<Store> = found.into_iter().map(|found| found.store).collect();
         let mut segments: Vec<Stored> = stores.iter_mut().flat_map(Store::take_segments).collect();
-        let (spill, written) =
-            writer.finish().map_err(|source| EngineError::System { what: "keeping finished requests", source })?;
-        segments.extend(written);
-        let mut records = Records::new(spill, segments);
-        if counts {
-            tally::tally(&mut records, &self.job.pool, &self.tokenizer);
+        // The last readings wait for the server to have counted; tokens are counted meanwhile.
+        let (collected, records) = std::thread::scope(|scope| {
+            let collecting = scope.spawn(|| telemetry.finish());
+            let kept = writer.finish().map(|(spill, written)| {
+                segments.extend(written);
+                let mut records = Records::new(spill, segments);
+                if counts {
+                    tally::tally(&mut records, &self.job.pool, &self.tokenizer);
+                }
+                records
+            });
+            (collecting.join(), kept)
+        });
+        let records = records.map_err(|source| EngineError::System { what: "keeping finished requests", source })?;
+        let collected = collected.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        notes.extend(collected.notes);
+        for line in inferometer_host::drain_log() {
+            notes.push(format!("{}: {}", line.target, line.message));
         }
         let facts = report::Facts {
             plan: &self.plan,
@@ -262,6 +271,7 @@ impl Prepared {
             client,
             strategy_error,
             kept: Kept::of(&stores),
+            was_stopped,
             logs: &collected.logs,
         };
         let (report, reach) = report::report(&self.job, &records, facts);

@@ -35,6 +35,8 @@ pub(crate) struct Facts<'a> {
     pub(crate) client: ClientFacts,
     pub(crate) strategy_error: Option<inferometer_abi::types::Error>,
     pub(crate) kept: Kept,
+    /// Whether the load was stopped before its end.
+    pub(crate) was_stopped: bool,
     pub(crate) logs: &'a [SourceLog],
 }
 
@@ -88,14 +90,17 @@ pub(crate) fn report(job: &Job, records: &Records, facts: Facts<'_>) -> (Report,
     if let Some(phase) = phases.iter_mut().rfind(|phase| phase.kind == "profiling") {
         phase.precision = Some(precision.finish(&facts.client));
     }
-    let was_cancelled = job.control.is_stopped();
     let mut notes = facts.notes;
     notes.extend(unseen);
     let lost = lost.words();
     notes.extend(records.note());
     notes.extend(lost.clone());
-    let measured_ok = phases.iter().filter(|phase| phase.kind == "profiling").map(|phase| phase.outcomes.ok).sum();
+    let measured = || phases.iter().filter(|phase| phase.kind == "profiling");
+    let measured_ok = measured().map(|phase| phase.outcomes.ok).sum();
     notes.extend(counted.note(facts.kept.to_count, measured_ok));
+    if measured().any(|phase| phase.metrics.contains_key("usage_discrepancy_count")) {
+        notes.extend(counted.compared_note(measured_ok));
+    }
     notes.extend(resent_note(resent));
     let unstreamed = |phase: &&PhaseReport| {
         phase.outcomes.ok > 0 && phase.kind == "profiling" && !phase.metrics.contains_key("time_to_first_token")
@@ -116,7 +121,7 @@ pub(crate) fn report(job: &Job, records: &Records, facts: Facts<'_>) -> (Report,
     if let Some(error) = &facts.strategy_error {
         notes.push(format!("the timing strategy failed and ended its phase: {error}"));
     }
-    let reason = if was_cancelled {
+    let reason = if facts.was_stopped {
         Some("interrupted by the user".to_owned())
     } else {
         facts.strategy_error.map(|error| format!("the timing strategy failed: {error}")).or(lost)
@@ -141,7 +146,7 @@ pub(crate) fn report(job: &Job, records: &Records, facts: Facts<'_>) -> (Report,
             terminal: facts.invocation.terminal.clone(),
         },
         phases,
-        was_cancelled,
+        was_cancelled: facts.was_stopped,
         incomplete_reason: reason,
         verdict: Verdict::default(),
         notes,

@@ -2,8 +2,8 @@
 //! thread that writes it during the load: workers hand it full segments and never touch a file.
 //!
 //! The file has no name and ends with the program. It lies in the folder of the results: that is on a disk, as the
-//! system's folder for temporary files often is not, and it has to take more than this anyway. If the disk refuses, or
-//! would be full, segments stay in memory, and a note says so.
+//! system's folder for temporary files often is not, and it has to take more than this anyway. If the disk refuses,
+//! would be full, or is slower than the load, segments stay in memory, and a note says so.
 
 use crate::segment::{Key, Segment};
 use rustix::fs::fstatvfs;
@@ -13,12 +13,18 @@ use std::{
     ops::Deref,
     os::unix::fs::FileExt as _,
     path::Path,
-    sync::mpsc::{Receiver, Sender, channel},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+        mpsc::{Receiver, Sender, SyncSender, TrySendError, channel, sync_channel},
+    },
     thread::JoinHandle,
 };
 
 /// Bytes of the disk that the file leaves to the results.
 const LEFT_FREE: u64 = 64 << 20;
+/// Segments that may wait to be written: some 16 MiB, which is a disk's pause of a second.
+const MOST_WAITING: usize = 16;
 
 /// Makes the file, when there is something to put into it.
 type Maker = Box<dyn FnOnce() -> io::Result<File> + Send + Sync>;
@@ -39,6 +45,8 @@ pub(crate) struct Spill {
     end: u64,
     buffer: Vec<u8>,
     refused: Option<io::Error>,
+    /// Bytes that were not handed over, since too much waited already.
+    kept_back: Arc<AtomicU64>,
 }
 
 impl Spill {
@@ -49,7 +57,7 @@ impl Spill {
     }
 
     pub(crate) fn new(maker: Maker) -> Self {
-        Self { maker: Some(maker), file: None, end: 0, buffer: Vec::new(), refused: None }
+        Self { maker: Some(maker), file: None, end: 0, buffer: Vec::new(), refused: None, kept_back: Arc::default() }
     }
 
     /// Puts `segment` away and gives its emptied buffers back, if there is a use for them.
@@ -125,12 +133,20 @@ impl Spill {
         Ok(())
     }
 
-    /// What to say of a disk that refused.
+    /// What to say of a disk that refused, or that was too slow.
     pub(crate) fn note(&self) -> Option<String> {
-        self.refused.as_ref().map(|error| {
-            format!(
+        if let Some(error) = &self.refused {
+            return Some(format!(
                 "finished requests were kept in memory: the temporary file for them in the folder of the results could \
                  not be written ({error})"
+            ));
+        }
+        let bytes = self.kept_back.load(Relaxed);
+        (bytes > 0).then(|| {
+            format!(
+                "finished requests were kept in memory ({:.1} MiB more than is usual): the disk with the folder of the \
+                 results was slower than the load",
+                bytes as f64 / f64::from(1 << 20)
             )
         })
     }
@@ -184,14 +200,22 @@ impl Deref for Opened<'_> {
 /// The way of one worker's full segments to the file.
 #[derive(Debug)]
 pub(crate) struct Link {
-    full: Sender<Segment>,
+    full: SyncSender<Segment>,
     spare: Receiver<Segment>,
+    kept_back: Arc<AtomicU64>,
 }
 
 impl Link {
-    /// Hands over a full segment; it comes back if nobody takes it.
+    /// Hands over a full segment; it comes back if nobody takes it or too many wait already.
     pub(crate) fn send(&self, segment: Segment) -> Option<Segment> {
-        self.full.send(segment).err().map(|unsent| unsent.0)
+        match self.full.try_send(segment) {
+            Ok(()) => None,
+            Err(TrySendError::Full(segment)) => {
+                self.kept_back.fetch_add(segment.bytes() as u64, Relaxed);
+                Some(segment)
+            }
+            Err(TrySendError::Disconnected(segment)) => Some(segment),
+        }
     }
 
     /// Buffers of a segment that was put away.
@@ -211,11 +235,11 @@ impl Writer {
     /// # Errors
     /// When the system refuses a thread.
     pub(crate) fn start(mut spill: Spill, workers: usize) -> io::Result<(Self, Vec<Link>)> {
-        let (full, work) = channel();
+        let (full, work) = sync_channel(MOST_WAITING);
         let (links, spare): (Vec<Link>, Vec<Sender<Segment>>) = (0..workers)
             .map(|_| {
                 let (give, spare) = channel();
-                (Link { full: full.clone(), spare }, give)
+                (Link { full: full.clone(), spare, kept_back: Arc::clone(&spill.kept_back) }, give)
             })
             .unzip();
         let write = move || {
@@ -243,5 +267,45 @@ impl Writer {
     /// When the thread panicked.
     pub(crate) fn finish(self) -> io::Result<(Spill, Vec<Stored>)> {
         self.thread.join().map_err(|_| io::Error::other("the thread that keeps finished requests panicked"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{records::Records, segment::Entry};
+    use inferometer_model::Row;
+    use std::sync::Barrier;
+
+    #[test]
+    fn what_a_slow_disk_does_not_take_in_time_stays_in_memory_and_nothing_is_lost() {
+        let gate = Arc::new(Barrier::new(2));
+        let theirs = Arc::clone(&gate);
+        let slow = Spill::new(Box::new(move || {
+            theirs.wait();
+            tempfile::tempfile()
+        }));
+        let (writer, links) = Writer::start(slow, 1).unwrap();
+        // Besides those that wait, one is being written.
+        let most = MOST_WAITING as u64 + 1;
+        let mut segments = Vec::new();
+        for index in 0..2 * most {
+            let mut segment = Segment::default();
+            let row = Row { index, ..Row::EMPTY };
+            segment.push(Entry { row: &row, session: index, gaps: &[7], answer: None, failure: None });
+            segments.extend(links[0].send(segment).map(Stored::from));
+        }
+        assert!(segments.len() as u64 >= most, "{}", segments.len());
+        gate.wait();
+        drop(links);
+        let (spill, written) = writer.finish().unwrap();
+        segments.extend(written);
+        let records = Records::new(spill, segments);
+        let mut told = Vec::new();
+        let lost = records.for_each(|segment| told.extend(segment.rows.iter().map(|row| row.index)));
+        told.sort_unstable();
+        assert_eq!((told, lost.words()), ((0..2 * most).collect(), None));
+        let note = records.note().unwrap();
+        assert!(note.contains("kept in memory") && note.contains("slower than the load"), "{note}");
     }
 }

@@ -63,7 +63,7 @@ impl Store {
         failure: Option<Failure>,
         is_measured: bool,
     ) {
-        let answer = self.is_to_be_counted(row, is_measured).then(|| {
+        let answer = self.is_to_be_counted(row, buffers, is_measured).then(|| {
             self.to_count += u64::from(is_measured);
             self.cut += u64::from(buffers.is_cut);
             if buffers.is_cut {
@@ -80,11 +80,11 @@ impl Store {
 
     /// Whether the tokens of an answer are to be counted: if the server did not, or to check it. The check is on what is
     /// measured; a warm-up only gets the counts it would otherwise lack.
-    fn is_to_be_counted(&mut self, row: &Row, is_measured: bool) -> bool {
+    fn is_to_be_counted(&mut self, row: &Row, buffers: &Buffers, is_measured: bool) -> bool {
         if !self.counts || !row.is_ok() {
             return false;
         }
-        if !is_plain(row) {
+        if !is_plain(row, !buffers.reasoning.is_empty()) {
             return true;
         }
         let check = is_measured && self.checks > 0;
@@ -119,12 +119,13 @@ impl Store {
     }
 }
 
-/// Whether the server's usage says all there is to know of the tokens: it has counted, and events of a stream held one
-/// token each, so that it is known how many the first one brought.
-fn is_plain(row: &Row) -> bool {
+/// Whether the server's usage says all there is to know of the tokens: it has counted, the reasoning by itself if the
+/// answer `has_reasoning`, and events of a stream held one token each, so that it is known how many the first one brought.
+fn is_plain(row: &Row, has_reasoning: bool) -> bool {
     let is_stream = row.first != ABSENT_NS;
     row.usage_prompt != NO_COUNT
         && row.usage_completion != NO_COUNT
+        && (!has_reasoning || row.usage_reasoning != NO_COUNT)
         && (!is_stream || row.usage_completion == row.events)
 }
 
@@ -139,12 +140,20 @@ mod tests {
 
     #[test]
     fn usage_says_all_of_a_whole_answer_and_of_a_stream_only_with_a_token_an_event() {
-        assert!(is_plain(&ok()));
-        assert!(!is_plain(&Row { usage_completion: NO_COUNT, ..ok() }));
-        assert!(!is_plain(&Row { usage_prompt: NO_COUNT, ..ok() }));
+        assert!(is_plain(&ok(), false));
+        assert!(!is_plain(&Row { usage_completion: NO_COUNT, ..ok() }, false));
+        assert!(!is_plain(&Row { usage_prompt: NO_COUNT, ..ok() }, false));
         let stream = Row { first: 17, ..ok() };
-        assert!(!is_plain(&stream));
-        assert!(is_plain(&Row { events: 9, ..stream }));
+        assert!(!is_plain(&stream, false));
+        assert!(is_plain(&Row { events: 9, ..stream }, false));
+    }
+
+    #[test]
+    fn usage_says_all_of_an_answer_with_reasoning_only_if_it_counts_the_reasoning() {
+        for row in [ok(), Row { first: 17, events: 9, ..ok() }] {
+            assert!(!is_plain(&row, true));
+            assert!(is_plain(&Row { usage_reasoning: 3, ..row }, true));
+        }
     }
 
     fn kept(store: &mut Store, row: &Row, is_measured: bool) -> bool {
@@ -165,6 +174,22 @@ mod tests {
         assert!(kept(&mut store, &uncounted, true) && kept(&mut store, &uncounted, false));
         assert!(!kept(&mut store, &Row { outcome: Outcome::ERROR, ..uncounted }, true));
         assert_eq!(store.to_count, 3);
+    }
+
+    #[test]
+    fn all_answers_are_kept_whose_reasoning_the_server_did_not_count() {
+        let mut store = Store { counts: true, checks: 1, ..Store::default() };
+        let mut buffers = Buffers::default();
+        buffers.reasoning.extend_from_slice(b"thoughts");
+        for _ in 0..3 {
+            store.keep(&ok(), 0, &buffers, FirstEvent::default(), None, true);
+        }
+        assert_eq!((store.filling.answers().count(), store.to_count, store.checks), (3, 3, 1));
+        let counted = Row { usage_reasoning: 4, ..ok() };
+        for _ in 0..3 {
+            store.keep(&counted, 0, &buffers, FirstEvent::default(), None, true);
+        }
+        assert_eq!(store.to_count, 4, "of those that it did, only as many as are checked");
     }
 
     #[test]

@@ -68,12 +68,15 @@ impl Totals {
     }
 }
 
-/// Output tokens of the measured requests that both the server and the local tokenizer have counted.
+/// Tokens of the measured requests that both the server and the local tokenizer have counted.
 #[derive(Default)]
 pub(crate) struct Counted {
+    /// Output tokens by the one and by the other, and of how many requests.
     server: u64,
     local: u64,
     requests: u64,
+    /// Requests of which both have counted anything.
+    compared: u64,
 }
 
 impl Counted {
@@ -86,6 +89,20 @@ impl Counted {
             self.local += u64::from(ours);
             self.requests += 1;
         }
+        let both = |server, local| server != NO_COUNT && local != NO_COUNT;
+        let is_compared = both(row.usage_prompt, row.local_prompt) || both(row.usage_completion, row.local_output);
+        self.compared += u64::from(row.is_ok() && is_compared);
+    }
+
+    /// Says of how many of `ok` requests `usage_discrepancy_count` is, if not of all.
+    pub(crate) fn compared_note(&self, ok: u64) -> Option<String> {
+        (0 < self.compared && self.compared < ok).then(|| {
+            format!(
+                "usage_discrepancy_count is of {} of {ok} requests: those whose tokens the server and the local tokenizer \
+                 have both counted",
+                self.compared
+            )
+        })
     }
 
     /// Where the two count differently, said once; `counted` of `ok` requests were counted here.
@@ -101,5 +118,26 @@ impl Counted {
             mean(self.server),
             mean(self.local)
         ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use inferometer_abi::types::Outcome;
+
+    #[test]
+    fn how_many_requests_were_compared_is_said_unless_all_were() {
+        let ok = Row { outcome: Outcome::OK, usage_prompt: 5, usage_completion: 9, ..Row::EMPTY };
+        let by_both = Row { local_prompt: 5, ..ok };
+        let mut counted = Counted::default();
+        counted.push(&ok);
+        assert_eq!(counted.compared_note(1), None, "the count is not reported");
+        counted.push(&by_both);
+        counted.push(&Row { outcome: Outcome::ERROR, ..by_both });
+        counted.push(&Row { usage_prompt: NO_COUNT, local_output: 7, local_reasoning: 0, ..by_both });
+        let note = counted.compared_note(3).unwrap();
+        assert!(note.starts_with("usage_discrepancy_count is of 2 of 3 requests"), "{note}");
+        assert_eq!(counted.compared_note(2), None);
     }
 }

@@ -25,8 +25,9 @@ const LATENCY: Limit = TTFT;
 /// Receive lag, as a share of the median latency: a closed loop is slower by it, and its rates are lower. Stamps are
 /// without it, so that by itself it spoils no latency. A millisecond is what a system takes to wake up a thread.
 const LAG: Limit = Limit { degraded: 0.1, invalid: f64::INFINITY, least_ms: 1.0 };
-/// Share of the time that a worker had to wait for a processor. A lag of over half the median latency with it makes the
-/// load another one than was asked.
+/// Share of the time that a worker had to wait for a processor. Where reads were late by no more than a wake-up takes and no
+/// latency is in doubt, the waiting did no harm. A lag of over half the median latency with it makes the load another one
+/// than was asked.
 const WAIT: Limit = Limit { degraded: 0.2, invalid: 0.6, least_ms: 0.0 };
 const WAIT_LAG: f64 = 0.5;
 /// The same where nothing tells how late reads were: stamps are then as late as they.
@@ -34,6 +35,8 @@ const BLIND_WAIT: Limit = Limit { degraded: 0.2, invalid: 0.5, least_ms: 0.0 };
 /// Share of the arrivals that were never sent though nothing but the client kept them: any is a fault, and with more than
 /// half of them the load was not the one that was asked.
 const UNSENT: Limit = Limit { degraded: 0.0, invalid: 0.5, least_ms: 0.0 };
+/// Where fewer requests than this share needed a new connection, these are of the run's beginning and a warm-up spares them.
+const FEW_NEW: f64 = 0.05;
 /// A send lag beyond this, at the 99th percentile, makes an open-loop run doubtful.
 const LATE_MS: f64 = 10.0;
 /// A worker busier than this may have been the bottleneck itself.
@@ -81,10 +84,9 @@ pub(crate) fn verdict(report: &Report, has_slots: bool) -> Verdict {
         None => vec![(Invalidates, "no request succeeded".to_owned())],
         Some(phase) => {
             let precision = phase.precision.unwrap_or_default();
-            let mut doubts = of_load(phase, has_slots);
-            doubts.extend(of_errors(phase, &precision));
-            doubts.extend(of_client(report, phase, &precision));
-            doubts
+            let errors = of_errors(phase, &precision);
+            let client = of_client(report, phase, &precision, !errors.is_empty());
+            [of_load(phase, has_slots), errors, client].concat()
         }
     };
     doubts.extend(report.incomplete_reason.clone().map(|reason| (Degrades, reason)));
@@ -138,7 +140,12 @@ fn of_errors(phase: &PhaseReport, precision: &Precision) -> Vec<Doubt> {
         let (error, median) = (error_ms?, median_ms(phase, tag)?);
         let weight = limit.judge(error / median, error)?;
         let share = error / median * 100.0;
-        Some((weight, format!("{name} may be off by {} (p99), {share:.0} % of its median", time(error))))
+        let hint = if is_of_new_connections(phase, precision, error) {
+            ": a warm-up (--warmup-request-count) keeps new connections out"
+        } else {
+            ""
+        };
+        Some((weight, format!("{name} may be off by {} (p99), {share:.0} % of its median{hint}", time(error))))
     };
     doubts.extend(of_median(TTFT, "time_to_first_token", precision.ttft_error_ms, "TTFT"));
     if let Some((percent, error)) = precision.itl_error_pct.zip(precision.itl_error_ms)
@@ -152,8 +159,17 @@ fn of_errors(phase: &PhaseReport, precision: &Precision) -> Vec<Doubt> {
     doubts
 }
 
-/// Whether the client kept up.
-fn of_client(report: &Report, phase: &PhaseReport, precision: &Precision) -> Vec<Doubt> {
+/// Whether most of an error is of the connections with which the run began: of when they stood, which no later request has
+/// to know.
+fn is_of_new_connections(phase: &PhaseReport, precision: &Precision, error_ms: f64) -> bool {
+    let reused = phase.metrics.get("http_req_connection_reused").and_then(|metric| metric.stats.avg);
+    // Apart from the send delay, new connections are all that the error of a whole answer is made of.
+    let of_connections = precision.latency_error_ms.zip(precision.send_delay_p99_ms).map(|(all, delay)| all - delay);
+    of_connections.is_some_and(|ms| ms > error_ms / 2.0) && reused.is_some_and(|share| share > 1.0 - FEW_NEW)
+}
+
+/// Whether the client kept up. `is_off`: how far latencies may be off is a doubt already.
+fn of_client(report: &Report, phase: &PhaseReport, precision: &Precision, is_off: bool) -> Vec<Doubt> {
     let mut doubts = Vec::new();
     let busy = precision.client_busy.filter(|busy| *busy > BUSY).map(|busy| busy * 100.0);
     let median = median_ms(phase, "request_latency");
@@ -185,6 +201,7 @@ fn of_client(report: &Report, phase: &PhaseReport, precision: &Precision) -> Vec
     let waited = precision.client_waited.or_else(|| level(THREAD_WAIT).map(|percent| percent / 100.0));
     let judge_wait = |waited: f64| match lag {
         None => BLIND_WAIT.judge_share(waited),
+        Some(lag) if lag <= LAG.least_ms && !is_off => None,
         Some(_) => WAIT.judge_share(waited).map(|weight| if lag_share > WAIT_LAG { weight } else { Degrades }),
     };
     if let Some(waited) = waited
@@ -281,7 +298,7 @@ mod tests {
         type Change = fn(&mut PhaseReport, &mut Precision, f64);
         /// What is changed, what is just good enough, what degrades and is just not invalid, and what is.
         type Case = (&'static str, Change, f64, Option<[f64; 2]>, Option<f64>);
-        let cases: [Case; 16] = [
+        let cases: [Case; 17] = [
             ("TTFT may be off", |_, p, x| p.ttft_error_ms = Some(x), 5.0, Some([5.1, 50.0]), Some(50.1)),
             (
                 "TTFT may be off",
@@ -326,7 +343,13 @@ mod tests {
                 None,
             ),
             ("the client itself was busy", |_, p, x| p.client_busy = Some(x), 0.9, Some([0.91, 1.0]), None),
-            ("had to wait for a processor", |_, p, x| p.client_waited = Some(x), 0.2, Some([0.21, 1.0]), None),
+            (
+                "had to wait for a processor",
+                |_, p, x| (p.client_waited, p.receive_lag_p99_ms) = (Some(x), Some(1.1)),
+                0.2,
+                Some([0.21, 1.0]),
+                None,
+            ),
             (
                 "had to wait for a processor",
                 |_, p, x| (p.client_waited, p.receive_lag_p99_ms) = (Some(x), Some(101.0)),
@@ -337,9 +360,16 @@ mod tests {
             (
                 "had to wait for a processor",
                 |_, p, x| (p.client_waited, p.receive_lag_p99_ms) = (Some(0.9), Some(x)),
-                0.0,
-                Some([0.1, 100.0]),
+                1.0,
+                Some([1.1, 100.0]),
                 Some(100.1),
+            ),
+            (
+                "had to wait for a processor",
+                |_, p, x| (p.client_waited, p.ttft_error_ms) = (Some(0.9), Some(x)),
+                5.0,
+                Some([5.1, 50.0]),
+                Some(50.1),
             ),
             (
                 "had to wait for a processor",
@@ -370,10 +400,7 @@ mod tests {
                 let found = judged(|phase, precision| change(phase, precision, value));
                 (found.state, found.reasons.iter().any(|reason| reason.contains(words)))
             };
-            // A lag without which the wait would weigh less gives a reason of its own.
-            if number != 10 {
-                assert!(!state(good).1, "case {number}, {words}: {good}");
-            }
+            assert!(!state(good).1, "case {number}, {words}: {good}");
             for value in doubtful.into_iter().flatten() {
                 assert_eq!(state(value), ("degraded".to_owned(), true), "case {number}, {words}: {value}");
             }
@@ -429,7 +456,10 @@ mod tests {
     #[test]
     fn what_telemetry_knows_of_waiting_is_asked_where_threads_do_not_tell_themselves() {
         let with = |tag: &str, share: f64, waited| {
-            let mut report = report(|phase| phase.precision.as_mut().unwrap().client_waited = waited);
+            let mut report = report(|phase| {
+                let precision = phase.precision.as_mut().unwrap();
+                (precision.client_waited, precision.receive_lag_p99_ms) = (waited, Some(2.0));
+            });
             let metric = TelemetryMetric { name: tag.to_owned(), ..TelemetryMetric::default() };
             let source =
                 TelemetrySource { subject: Subject::Client, metrics: vec![metric], ..TelemetrySource::default() };
@@ -444,6 +474,43 @@ mod tests {
         assert!(found.state == "degraded" && found.reasons[0].ends_with("60 % of the time"), "{found:?}");
         assert_eq!(with("host_cpu_steal", 5.0, None).state, "valid");
         assert_eq!(with("host_cpu_steal", 5.1, None).state, "degraded");
+    }
+
+    #[test]
+    fn a_wait_that_made_nothing_late_is_no_reason() {
+        let waited = |lag, error| {
+            judged(|_, precision| {
+                (precision.client_waited, precision.receive_lag_p99_ms) = (Some(0.5), Some(lag));
+                precision.ttft_error_ms = Some(error);
+            })
+            .reasons
+            .len()
+        };
+        assert_eq!((waited(0.9, 0.1), waited(1.1, 0.1), waited(0.9, 6.0)), (0, 1, 2));
+    }
+
+    #[test]
+    fn a_run_that_is_in_doubt_for_its_first_connections_alone_is_told_to_warm_up() {
+        let is_told = |reused, delay, tag: &str| {
+            let found = judged(|phase, precision| {
+                let stats = Stats { avg: Some(reused), ..Stats::default() };
+                let metric = MetricResult { stats, ..MetricResult::default() };
+                phase.metrics.insert(tag.to_owned(), metric);
+                *precision = Precision {
+                    ttft_error_ms: Some(8.0),
+                    latency_error_ms: Some(7.0),
+                    send_delay_p99_ms: Some(delay),
+                    ..*precision
+                };
+            });
+            assert!(found.reasons[0].starts_with("TTFT may be off by 8.0 ms (p99), 8 % of its median"), "{found:?}");
+            found.reasons[0].ends_with(": a warm-up (--warmup-request-count) keeps new connections out")
+        };
+        let tag = "http_req_connection_reused";
+        assert!(is_told(0.98, 1.0, tag));
+        assert!(!is_told(0.0, 1.0, tag), "every request needs a connection of its own");
+        assert!(!is_told(0.98, 4.0, tag), "requests were sent late on all connections");
+        assert!(!is_told(0.98, 1.0, "other"), "nothing is known of connections");
     }
 
     #[test]

@@ -11,7 +11,7 @@ use inferometer_abi::{
     api::TimingStrategy,
     types::{Error, ErrorKind, Flow},
 };
-use inferometer_load::{Action, Arrival, Pump, timer::Timers};
+use inferometer_load::{Action, Arrival, LEEWAY_NS, Pump, timer::Timers};
 use inferometer_net::{Client, Lags, Usage};
 use rustix::time::{ClockId, clock_gettime};
 use std::{
@@ -220,9 +220,11 @@ async fn drive(worker: &Rc<Worker>, phase: &Phase) {
         }
     }
     let stop_at = phase.plan.stop;
+    // What is launched within the leeway is sent before it is cancelled.
+    let grace_ns = stop_at.grace_ns.max(LEEWAY_NS);
     let deadline = stop_at
         .duration_ns
-        .map_or(u64::MAX, |duration| phase.start_ns().saturating_add(duration).saturating_add(stop_at.grace_ns));
+        .map_or(u64::MAX, |duration| phase.start_ns().saturating_add(duration).saturating_add(grace_ns));
     while worker.live.get() > 0 && !*stop.borrow() {
         tokio::select! {
             biased;
@@ -245,8 +247,9 @@ impl Worker {
 
     /// What the schedule wants now; with too many sessions open, to be asked when one has ended, or the phase.
     fn next_if_room(&self) -> Action {
-        if self.is_full() && !self.is_over(self.job.clock.now()) {
-            self.phase().plan.stop.duration_ns.map_or(Action::Park, Action::Until)
+        if self.is_full() && !self.is_closed(self.job.clock.now()) {
+            let last = |duration_ns: u64| Action::Until(duration_ns.saturating_add(LEEWAY_NS));
+            self.phase().plan.stop.duration_ns.map_or(Action::Park, last)
         } else {
             self.next()
         }
@@ -276,10 +279,15 @@ impl Worker {
         &self.job.phases[usize::from(self.phase_index)]
     }
 
-    /// Whether nothing is to be sent any more at `at_ns`: what waits for a slot is dropped.
+    /// Whether the phase's time is over at `at_ns`: what is due then is none of its arrivals.
     pub(crate) fn is_over(&self, at_ns: u64) -> bool {
         let phase = self.phase();
         phase.plan.stop.duration_ns.is_some_and(|duration| at_ns >= phase.start_ns().saturating_add(duration))
+    }
+
+    /// Whether nothing is to be sent any more at `at_ns`: what waits for a slot is dropped.
+    pub(crate) fn is_closed(&self, at_ns: u64) -> bool {
+        self.is_over(at_ns.saturating_sub(LEEWAY_NS))
     }
 
     /// Arrivals of the phase that were due and that this worker did not come round to.

@@ -8,5 +8,5 @@ mod sampler;
 pub mod timer;
 
 pub use budget::Budget;
-pub use pump::{Action, Arrival, Pump};
+pub use pump::{Action, Arrival, LEEWAY_NS, Pump};
 pub use sampler::Sampler;

@@ -37,6 +37,10 @@ pub enum Action {
     End,
 }
 
+/// How long after a phase's end an arrival that was due before it is still sent, in nanoseconds: timers and threads are
+/// late by some microseconds, and one that was due right at the end is not to be lost for that.
+pub const LEEWAY_NS: u64 = 1_000_000;
+
 /// One worker's share of a phase.
 pub struct Pump {
     strategy: Box<dyn TimingStrategy>,
@@ -75,10 +79,13 @@ impl Pump {
         if self.state != State::Running {
             return Ok(Action::End);
         }
-        if now_ns >= self.duration_ns || self.budget.is_spent() {
+        if now_ns >= self.duration_ns.saturating_add(LEEWAY_NS) || self.budget.is_spent() {
             return Ok(self.end(State::Ended));
         }
-        let step = self.next(now_ns)?;
+        let step = self.next(now_ns.min(self.duration_ns))?;
+        if now_ns >= self.duration_ns && !self.is_within(&step) {
+            return Ok(self.end(State::Done));
+        }
         let wake_ns = step.at_ns.min(self.duration_ns);
         Ok(match step.kind {
             StepKind::SEND if step.at_ns > now_ns => {
@@ -112,6 +119,11 @@ impl Pump {
         step.inspect_err(|_| self.state = State::Failed)
     }
 
+    /// Whether `step` is an arrival that is due before the phase's end.
+    fn is_within(&self, step: &Step) -> bool {
+        step.kind == StepKind::SEND && step.at_ns < self.duration_ns
+    }
+
     fn end(&mut self, state: State) -> Action {
         self.state = state;
         Action::End
@@ -142,12 +154,10 @@ impl Pump {
             }
             match self.next(self.duration_ns) {
                 // Part of the budget, so that the count stays exact over all workers.
-                Ok(Step { kind: StepKind::SEND, at_ns, .. })
-                    if at_ns < self.duration_ns && self.budget.request().is_some() =>
-                {
+                Ok(step) if self.is_within(&step) && self.budget.request().is_some() => {
                     missed += 1;
-                    at_once = if at_ns > latest_ns { 1 } else { at_once + 1 };
-                    latest_ns = latest_ns.max(at_ns);
+                    at_once = if step.at_ns > latest_ns { 1 } else { at_once + 1 };
+                    latest_ns = latest_ns.max(step.at_ns);
                 }
                 Ok(_) => self.state = State::Done,
                 Err(error) => return (missed, Err(error)),

@@ -119,8 +119,23 @@ fn arrivals_that_nobody_came_round_to_are_counted() {
     let mut late = pump(&steps, None, Some(70));
     assert!(matches!(late.poll(0).unwrap(), Action::Launch(_)));
     assert_eq!(late.poll(5).unwrap(), Action::Until(10));
-    assert_eq!(late.poll(500).unwrap(), Action::End);
+    assert_eq!(late.poll(70 + LEEWAY_NS).unwrap(), Action::End);
     assert_eq!(late.missed(|| true), (6, Ok(())));
+}
+
+#[test]
+fn an_arrival_that_was_due_right_before_the_end_is_launched_by_a_timer_that_comes_right_after_it() {
+    let steps = [0, 50, 69, 70, 71].map(|at| Step::send(at, ANY_SESSION));
+    let mut late = pump(&steps, None, Some(70));
+    assert!(matches!(late.poll(0).unwrap(), Action::Launch(_)));
+    assert_eq!(late.poll(49).unwrap(), Action::Until(50));
+    for intended in [50, 69] {
+        assert!(
+            matches!(late.poll(69 + LEEWAY_NS).unwrap(), Action::Launch(arrival) if arrival.intended_ns == intended)
+        );
+    }
+    assert_eq!(late.poll(69 + LEEWAY_NS).unwrap(), Action::End, "what is due from the end on is none of its arrivals");
+    assert_eq!(late.missed(|| true), (0, Ok(())));
 }
 
 #[test]
@@ -202,7 +217,17 @@ proptest! {
                 Ok(Action::End) | Err(_) => prop_assert_eq!(pump.poll(now), Ok(Action::End)),
             }
         }
-        prop_assert_eq!(pump.poll(duration), Ok(Action::End));
+        // Whoever looks after the end finds what was due before it, for as long as the leeway lasts.
+        for _ in 0..10 {
+            match pump.poll(duration) {
+                Ok(Action::Launch(arrival)) => {
+                    prop_assert!(arrival.intended_ns < duration);
+                    launched += 1;
+                }
+                found => prop_assert!(matches!(found, Ok(Action::End) | Err(_))),
+            }
+        }
+        prop_assert_eq!(pump.poll(duration + LEEWAY_NS), Ok(Action::End));
         let mut left = 200;
         let (missed, _) = pump.missed(|| { left -= 1; left > 0 });
         prop_assert!(launched + missed <= requests);

@@ -17,7 +17,7 @@ pub(super) fn answer() -> BoxedStrategy<String> {
     let number = prop_oneof![2 => Just(0..1_usize), 10 => Just(1..2), 2 => Just(2..4)];
     let choices = number.prop_flat_map(move |n| list(choice.clone().boxed(), n)).boxed();
     let objects = ["\"chat.completion.chunk\"", "\"chat.completion\"", "\"text_completion\"", "\"chat.completion.\""];
-    object(vec![
+    let answer = object(vec![
         ("id", USUAL, string()),
         ("object", USUAL, prop_oneof![4 => one_of(&objects), 1 => string()].boxed()),
         ("created", USUAL, scalar()),
@@ -33,7 +33,9 @@ pub(super) fn answer() -> BoxedStrategy<String> {
         ("usageMetadata", ODD, anything()),
         ("meta", ODD, object(vec![("tokens", USUAL, usage())])),
         ("cho\\u0069ces", ODD, anything()),
-    ])
+    ]);
+    let rest = prop_oneof![20 => one_of(&["", "\n"]), 1 => one_of(&["}", "{}", ",", "x", "\0"])];
+    (answer, rest).prop_map(|(answer, rest)| answer + &rest).boxed()
 }
 
 fn choice(key: &'static str, value: BoxedStrategy<String>) -> BoxedStrategy<String> {
@@ -126,6 +128,7 @@ fn string() -> BoxedStrategy<String> {
     });
     let odd = one_of(&[
         r#""\ud83d""#,
+        r#""\ude42""#,
         r#""\ude42\ud83d""#,
         r#""\uD83D\uDE42\/\b\f""#,
         r#""\ud83d\u0041""#,

@@ -71,8 +71,8 @@ fn lay_out(facts: &[(&str, String)], per_line: usize) -> Table {
     table
 }
 
-/// How far latencies may be off: `TTFT within 0.02 ms, ITL within 0.001 ms (0.01%)`.
-pub(super) fn bounds(precision: &Precision) -> Option<String> {
+/// How far latencies may be off: `TTFT within 0.02 ms, ITL within 0.001 ms (0.01%)`; or why nobody knows.
+pub(super) fn bounds(run: &Run, precision: &Precision) -> Option<String> {
     let within = |name: &str, ms: Option<f64>, percent: Option<f64>| {
         let share = finite(percent).map(|percent| format!(" ({}%)", numbers::short(percent))).unwrap_or_default();
         finite(ms).map(|ms| format!("{name} within {} ms{share}", numbers::short(ms)))
@@ -81,11 +81,16 @@ pub(super) fn bounds(precision: &Precision) -> Option<String> {
     let itl = within("ITL", precision.itl_error_ms, precision.itl_error_pct);
     let latency = within("latency", precision.latency_error_ms, None).filter(|_| ttft.is_none());
     let known = [ttft, itl, latency].into_iter().flatten().collect::<Vec<_>>();
-    let is_blind = precision.kernel_stamped_share == Some(0.0);
-    match known.is_empty() {
-        false => Some(known.join(", ")),
-        true => is_blind.then(|| "how far latencies are off is not known: this system gives no receive stamps".into()),
+    if !known.is_empty() {
+        return Some(known.join(", "));
     }
+    let asked = run.plan.pointer("/server/receive_timestamps").and_then(Value::as_str);
+    let why = match precision.kernel_stamped_share? {
+        0.0 if asked == Some("read") => "receive stamps are switched off (--receive-timestamps read)",
+        0.0 => "this system gives no receive stamps",
+        _ => "not all answers have receive stamps",
+    };
+    Some(format!("how far latencies are off is not known: {why}"))
 }
 
 /// The files that the exporters of this run write.

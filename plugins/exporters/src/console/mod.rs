@@ -187,7 +187,7 @@ fn verdict(page: &mut Page, report: &Report) {
         _ => Tone::Bad,
     };
     let bounds = report.profiling().filter(|phase| phase.outcomes.ok > 0).and_then(|phase| phase.precision.as_ref());
-    let bounds = bounds.and_then(facts::bounds);
+    let bounds = bounds.and_then(|precision| facts::bounds(&report.run, precision));
     let reasons = Some(report.verdict.reasons.join("; ")).filter(|reasons| !reasons.is_empty());
     // Behind reasons they would be lost.
     let below = bounds.clone().filter(|_| reasons.is_some());

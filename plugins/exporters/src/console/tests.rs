@@ -229,18 +229,24 @@ fn colours_come_only_where_they_are_welcome_and_say_what_the_words_say() {
 
 #[test]
 fn the_verdict_says_how_far_latencies_may_be_off_and_where_nobody_knows() {
-    let said = |precision| {
+    let said_of = |timestamps: &str, precision| {
         let mut report = sample_report();
+        report.run.plan = serde_json::json!({ "server": { "receive_timestamps": timestamps } });
         report.phases[0].precision = Some(precision);
         show(report, 120, false).lines().find(|line| line.starts_with("Verdict")).unwrap().to_owned()
     };
+    let said = |precision| said_of("kernel", precision);
     let all = Precision { client_busy: Some(0.2), ..known() };
     assert_eq!(said(all), "Verdict   valid: TTFT within 0.021 ms, ITL within 0.0012 ms (0.012%)");
     let whole = Precision { ttft_error_ms: None, itl_error_ms: None, itl_error_pct: None, ..all };
     assert_eq!(said(whole), "Verdict   valid: latency within 0.015 ms");
     let unstamped = Precision { kernel_stamped_share: Some(0.0), ..Precision::default() };
-    let words = "how far latencies are off is not known: this system gives no receive stamps";
-    assert_eq!(said(unstamped), format!("Verdict   valid: {words}"));
+    let unknown = "Verdict   valid: how far latencies are off is not known:";
+    assert_eq!(said(unstamped), format!("{unknown} this system gives no receive stamps"));
+    let switched_off = "receive stamps are switched off (--receive-timestamps read)";
+    assert_eq!(said_of("read", unstamped), format!("{unknown} {switched_off}"));
+    let partly = Precision { kernel_stamped_share: Some(0.9), ..Precision::default() };
+    assert_eq!(said(partly), format!("{unknown} not all answers have receive stamps"));
     assert_eq!(said(Precision::default()), "Verdict   valid");
 }
 
