@@ -14,8 +14,8 @@ pub(crate) struct Socket {
     stream: TcpStream,
     /// The kernel stamps what it receives.
     is_stamped: bool,
-    /// Packets that had overtaken others when that was last asked.
-    overtaking: Cell<u32>,
+    /// Packets that had overtaken others when that was last asked; `None` on the loopback, where none does.
+    overtaking: Cell<Option<u32>>,
 }
 
 /// What a read brought.
@@ -33,7 +33,8 @@ impl Socket {
         // A kernel that refuses this costs latency, not correctness.
         let _ = stream.set_nodelay(true);
         let is_stamped = stamped && system::stamp(&stream);
-        Self { stream, is_stamped, overtaking: Cell::new(0) }
+        let is_loopback = stream.peer_addr().is_ok_and(|peer| peer.ip().is_loopback());
+        Self { stream, is_stamped, overtaking: Cell::new((!is_loopback).then_some(0)) }
     }
 
     /// The stream, for writing and waiting.
@@ -43,9 +44,9 @@ impl Socket {
 
     /// Whether what has come since this was last asked is known to have come in its order.
     pub(crate) fn came_in_order(&self) -> bool {
-        let before = self.overtaking.get();
+        let Some(before) = self.overtaking.get() else { return true };
         let now = system::overtaking(&self.stream);
-        self.overtaking.set(now.unwrap_or(before));
+        self.overtaking.set(Some(now.unwrap_or(before)));
         now == Some(before)
     }
 
