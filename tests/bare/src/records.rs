@@ -88,6 +88,7 @@ mod tests {
         let record = Record {
             number: 0x2a,
             intended_ns: None,
+            permitted_ns: 1,
             sent_ns: 1,
             first_ns: Some(2),
             last_ns: Some(3),
@@ -98,7 +99,7 @@ mod tests {
         Tally { records: vec![record], ..Tally::default() }.write(&mut written).unwrap();
         assert_eq!(
             String::from_utf8(written).unwrap(),
-            "{\"x_request_id\":\"000000000000002a\",\"intended_ns\":null,\"sent_ns\":1,\"first_ns\":2,\"last_ns\":3,\
+            "{\"x_request_id\":\"000000000000002a\",\"intended_ns\":null,\"permitted_ns\":1,\"sent_ns\":1,\"first_ns\":2,\"last_ns\":3,\
              \"ended_ns\":4,\"tokens\":2}\n",
         );
     }
