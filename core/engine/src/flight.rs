@@ -5,7 +5,7 @@ use crate::{
     job::{Course, Phase},
     pool::{Ready, body},
     reading::{Buffers, Reading},
-    store::FirstEvent,
+    segment::FirstEvent,
     worker::Worker,
 };
 use inferometer_abi::types::{ABSENT_NS, Flow, NO_COUNT, Outcome};

@@ -2,7 +2,7 @@
 
 use crate::{
     job::Job,
-    store::{self, ANSWER_LIMIT, FirstEvent},
+    segment::{FirstEvent, gaps},
 };
 use inferometer_abi::{
     RVec,
@@ -17,6 +17,8 @@ use std::borrow::Cow;
 
 /// What names of content types have in them that come as streams; lines of JSON go by many names.
 const STREAMS: [&str; 5] = ["text/event-stream", "ndjson", "jsonl", "stream+json", "json-stream"];
+/// Most bytes of one answer that are kept.
+const ANSWER_LIMIT: usize = 16 << 20;
 /// Longest message kept of a failure, in characters.
 const LONGEST_MESSAGE: usize = 500;
 
@@ -147,7 +149,7 @@ impl<'a> Reading<'a> {
             return Ok(());
         }
         let escaped = delta.flags & delta_flags::ESCAPED != 0;
-        let Buffers { text: kept, reasoning: thought, is_cut, gaps, .. } = &mut *self.buffers;
+        let Buffers { text: kept, reasoning: thought, is_cut, gaps: between, .. } = &mut *self.buffers;
         *is_cut |= kept.len() + thought.len() > ANSWER_LIMIT;
         if !*is_cut {
             push_text(kept, text(delta.text)?, escaped);
@@ -166,7 +168,7 @@ impl<'a> Reading<'a> {
                 _ => {}
             }
             if row.events > 0 {
-                store::gaps::push(gaps, at_ns - row.last);
+                gaps::push(between, at_ns - row.last);
             }
             if row.first_output == ABSENT_NS && !(delta.text.is_empty() && delta.tool.is_empty()) {
                 row.first_output = at_ns;

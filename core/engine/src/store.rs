@@ -4,10 +4,9 @@
 //! of 200 events. What comes after that goes to a temporary file; see [`crate::spill`]. Answers are kept only where
 //! their tokens will be counted.
 
-pub(crate) use crate::segment::{FirstEvent, gaps};
 use crate::{
     reading::Buffers,
-    segment::{Answer, Entry, Segment},
+    segment::{Answer, Entry, FirstEvent, Segment},
     spill::{Link, Stored},
 };
 use inferometer_abi::types::{ABSENT_NS, NO_COUNT};
@@ -17,8 +16,6 @@ use inferometer_model::{Failure, Row};
 const MEMORY: usize = 32 << 20;
 /// Where the server gives the counts itself, so many requests are counted to check them.
 const CHECKED: usize = 1_000;
-/// Most bytes of one answer that are kept.
-pub(crate) const ANSWER_LIMIT: usize = 16 << 20;
 
 /// Everything one worker found.
 #[derive(Debug, Default)]
