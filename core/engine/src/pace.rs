@@ -1,19 +1,16 @@
 //! [`Pace`]: what was asked of the schedule and what became of it.
 
-use hdrhistogram::Histogram;
-use inferometer_abi::{documents::LoadReport, types::ABSENT_NS};
-use inferometer_metrics::{Window, stats};
+use inferometer_abi::{
+    documents::{LoadReport, Stats},
+    types::ABSENT_NS,
+};
+use inferometer_metrics::{Times, Window};
 use inferometer_model::{Row, plan::PhasePlan};
-
-/// Up to so many lags are kept as they are; percentiles of more are those of a histogram of three digits.
-const EXACT_LAGS: usize = 100_000;
-
-/// A longer lag counts as this: 78 hours.
-const LONGEST_LAG_NS: u64 = 1 << 48;
 
 /// What a phase's requests have shown of the schedule so far.
 pub(crate) struct Pace {
-    lags: Lags,
+    /// How far behind the schedule requests were sent.
+    lags: Times,
     sent: u64,
     first_ns: u64,
     last_ns: u64,
@@ -21,15 +18,9 @@ pub(crate) struct Pace {
     busy_ns: u128,
 }
 
-/// How far behind the schedule requests were sent, in nanoseconds.
-enum Lags {
-    Exact(Vec<u64>),
-    Counted(Box<Histogram<u64>>),
-}
-
 impl Pace {
     pub(crate) fn new() -> Self {
-        Self { lags: Lags::Exact(Vec::new()), sent: 0, first_ns: u64::MAX, last_ns: 0, busy_ns: 0 }
+        Self { lags: Times::default(), sent: 0, first_ns: u64::MAX, last_ns: 0, busy_ns: 0 }
     }
 
     /// Adds a request.
@@ -41,21 +32,12 @@ impl Pace {
         self.first_ns = self.first_ns.min(row.sent);
         self.last_ns = self.last_ns.max(row.sent);
         self.busy_ns += u128::from(row.end.saturating_sub(row.permitted));
-        self.lags.push(row.sent.saturating_sub(row.intended));
+        self.lags.add(row.sent.saturating_sub(row.intended));
     }
 
-    /// Lags: the 50th and the 99th percentile in milliseconds.
-    pub(crate) fn percentiles_ms(&self) -> [Option<f64>; 2] {
-        match &self.lags {
-            Lags::Exact(all) => {
-                let mut all: Vec<f64> = all.iter().map(|lag| *lag as f64 / 1e6).collect();
-                let stats = stats::of(&mut all);
-                [stats.p50, stats.p99]
-            }
-            Lags::Counted(counts) => {
-                [0.5, 0.99].map(|share| Some(counts.value_at_quantile(share).min(counts.max()) as f64 / 1e6))
-            }
-        }
+    /// How far behind the schedule requests were sent, in milliseconds.
+    pub(crate) fn lag_ms(&self) -> Stats {
+        self.lags.stats()
     }
 
     /// What is to be told of a phase of `plan` and `window`.
@@ -79,7 +61,7 @@ impl Pace {
             (None, _, Some(in_flight)) => format!("{in_flight:.1} requests in flight"),
             _ => String::new(),
         };
-        let [lag_p50_ms, lag_p99_ms] = self.percentiles_ms();
+        let lag = self.lag_ms();
         LoadReport {
             strategy: plan.strategy.clone(),
             asked,
@@ -87,8 +69,8 @@ impl Pace {
             asked_rate: plan.rate,
             achieved_rate,
             in_flight,
-            lag_p50_ms,
-            lag_p99_ms,
+            lag_p50_ms: lag.p50,
+            lag_p99_ms: lag.p99,
             tail_s: window
                 .filter(|_| self.sent > 0)
                 .map(|window| window.end_ns.saturating_sub(self.last_ns) as f64 / 1e9),
@@ -97,33 +79,22 @@ impl Pace {
     }
 }
 
-impl Lags {
-    fn push(&mut self, lag_ns: u64) {
-        match self {
-            Self::Exact(all) if all.len() < EXACT_LAGS => all.push(lag_ns),
-            Self::Exact(all) => {
-                let mut counts = Histogram::new_with_bounds(1, LONGEST_LAG_NS, 3).expect("the bounds are valid");
-                all.iter().for_each(|lag| counts.saturating_record(*lag));
-                counts.saturating_record(lag_ns);
-                *self = Self::Counted(Box::new(counts));
-            }
-            Self::Counted(counts) => counts.saturating_record(lag_ns),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    /// As many lags as are kept as they are.
+    const MANY: usize = 100_000;
+
     #[test]
     fn lags_beyond_those_kept_have_the_same_percentiles_to_three_digits() {
         let mut pace = Pace::new();
-        for lag in (0..2 * EXACT_LAGS as u64).rev() {
+        for lag in (0..2 * MANY as u64).rev() {
             pace.push(&Row { intended: 10, sent: 10 + lag * 1_000, permitted: 10, end: 20, ..Row::EMPTY });
         }
-        assert_eq!((pace.sent, pace.busy_ns, pace.first_ns), (2 * EXACT_LAGS as u64, 20 * EXACT_LAGS as u128, 10));
-        let [p50, p99] = pace.percentiles_ms().map(Option::unwrap);
+        assert_eq!((pace.sent, pace.busy_ns, pace.first_ns), (2 * MANY as u64, 20 * MANY as u128, 10));
+        let stats = pace.lag_ms();
+        let (p50, p99) = (stats.p50.unwrap(), stats.p99.unwrap());
         assert!((p50 - 100.0).abs() < 0.1 && (p99 - 198.0).abs() < 0.2, "{p50} {p99}");
     }
 
@@ -131,6 +102,6 @@ mod tests {
     fn what_was_never_sent_has_no_lag() {
         let mut pace = Pace::new();
         pace.push(&Row { intended: 10, end: 20, ..Row::EMPTY });
-        assert_eq!((pace.sent, pace.percentiles_ms()), (0, [None, None]));
+        assert_eq!((pace.sent, pace.lag_ms().p50), (0, None));
     }
 }

@@ -258,7 +258,7 @@ mod tests {
         let Totals { phases, counted, resent, precision, reach, .. } = Totals::of(&KINDS, records, &options, &client);
         let phases: Vec<_> = phases
             .into_iter()
-            .map(|phase| (phase.summary.finish(), phase.pace.percentiles_ms(), phase.failures.groups()))
+            .map(|phase| (phase.summary.finish(), phase.pace.lag_ms(), phase.failures.groups()))
             .collect();
         format!("{phases:?} {:?} {resent} {:?} {reach:?}", counted.note(1, 2), precision.finish(&client))
     }

@@ -210,7 +210,10 @@ fn of_client(report: &Report, phase: &PhaseReport, precision: &Precision, is_off
         let share = waited * 100.0;
         doubts.push((
             weight,
-            format!("a thread of the client was ready to run and had to wait for a processor {share:.0} % of the time"),
+            format!(
+                "give the client processors that nothing else uses: a thread of it was ready to run and had to wait for a \
+                 processor {share:.0} % of the time"
+            ),
         ));
     }
     if let Some(steal) = level("host_cpu_steal").filter(|steal| *steal > STEAL_PCT) {

@@ -6,8 +6,8 @@ use crate::{
     context::Context,
     counted::Counted,
     definitions::{Definition, definitions},
-    gaps::Place,
     stats,
+    times::Place,
 };
 use inferometer_abi::documents::{MetricInfo, MetricResult, Stats};
 use inferometer_model::Row;

@@ -3,8 +3,8 @@
 use crate::{
     Options, Window,
     curves::{Sampled, swept},
-    gaps::{EXACT_GAPS, Gaps},
     requests::{EXACT_REQUESTS, Requests},
+    times::{EXACT_TIMES, Times},
     totals::{Counts, Totals},
 };
 use inferometer_abi::documents::{MetricInfo, MetricResult, Outcomes, Stats};
@@ -37,7 +37,7 @@ pub struct Summary {
     window: Option<Window>,
     counts: Counts,
     requests: Requests,
-    gaps: Gaps,
+    gaps: Times,
     /// None while the curves can be made from requests and gaps, all of which are then kept.
     curves: Option<Sampled>,
 }
@@ -63,7 +63,7 @@ pub struct PhaseMetrics {
 impl Summary {
     /// One of no arrivals.
     pub fn new(options: Options) -> Self {
-        Self::with_limits(options, Limits { requests: EXACT_REQUESTS as usize, gaps: EXACT_GAPS })
+        Self::with_limits(options, Limits { requests: EXACT_REQUESTS as usize, gaps: EXACT_TIMES })
     }
 
     fn with_limits(options: Options, limits: Limits) -> Self {
@@ -74,7 +74,7 @@ impl Summary {
             window: None,
             counts: Counts::default(),
             requests: Requests::Kept(Vec::new()),
-            gaps: Gaps::new(limits.gaps),
+            gaps: Times::new(limits.gaps),
             curves: None,
         }
     }
@@ -159,7 +159,7 @@ impl Summary {
 }
 
 /// The successes that are kept, and their gaps.
-fn successes<'a>(requests: &'a Requests, gaps: &'a Gaps) -> impl Iterator<Item = (&'a Row, &'a [u64])> + Clone {
+fn successes<'a>(requests: &'a Requests, gaps: &'a Times) -> impl Iterator<Item = (&'a Row, &'a [u64])> + Clone {
     let kept = requests.kept().unwrap_or_default();
     kept.iter().filter(|(row, _)| row.is_ok()).map(|(row, place)| (row, gaps.at(*place)))
 }

@@ -1,24 +1,25 @@
-//! [`Gaps`]: the times between content events, of all requests together. Exact while there are few of them, a histogram
-//! when there are many.
+//! [`Times`]: lengths of time of one kind, of all requests together. Exact while there are few of them, a histogram when there
+//! are many.
 
 use crate::{counted::Counted, stats};
 use inferometer_abi::documents::Stats;
 
-/// Up to this many gaps are kept as they are (800 kB); beyond, percentiles are those of a histogram.
-pub(crate) const EXACT_GAPS: usize = 100_000;
+/// Up to this many are kept as they are (800 kB); beyond, percentiles are those of a histogram.
+pub(crate) const EXACT_TIMES: usize = 100_000;
 
-/// Where in the pool the gaps of one request are.
+/// Where in the pool those of one request are.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Place {
     start: u32,
     len: u32,
 }
 
-/// The gaps between content events, in nanoseconds.
+/// Lengths of time of one kind, in nanoseconds: gaps between content events, or lags behind the schedule.
 ///
-/// Which of the two forms it has depends on nothing but how many gaps there are, so pools that were filled apart and
+/// Up to 100,000 are kept as they are; beyond, percentiles are those of a histogram of three significant digits. Which
+/// of the two forms it has depends on nothing but how many there are, so pools that were filled apart and
 /// merged are equal to one that was filled at once. Count, sum, mean, deviation, minimum and maximum are exact in both.
-pub(crate) struct Gaps {
+pub struct Times {
     limit: usize,
     pool: Pool,
 }
@@ -28,16 +29,27 @@ enum Pool {
     Counted(Box<Counted>),
 }
 
-impl Gaps {
-    /// An empty pool that keeps up to `limit` gaps as they are.
+impl Default for Times {
+    fn default() -> Self {
+        Self::new(EXACT_TIMES)
+    }
+}
+
+impl Times {
+    /// An empty pool that keeps up to `limit` of them as they are.
     pub(crate) fn new(limit: usize) -> Self {
-        Self { limit: limit.min(EXACT_GAPS), pool: Pool::Exact(Vec::new()) }
+        Self { limit: limit.min(EXACT_TIMES), pool: Pool::Exact(Vec::new()) }
     }
 
-    /// Adds the gaps of one request and says where they are.
+    /// Adds one.
+    pub fn add(&mut self, ns: u64) {
+        self.push(&[ns]);
+    }
+
+    /// Adds those of one request and says where they are.
     pub(crate) fn push(&mut self, gaps_ns: &[u64]) -> Place {
         if let (true, Pool::Exact(all)) = (self.fits(gaps_ns.len()), &mut self.pool) {
-            // Both are at most `EXACT_GAPS`.
+            // Both are at most `EXACT_TIMES`.
             let place = Place { start: all.len() as u32, len: gaps_ns.len() as u32 };
             all.extend_from_slice(gaps_ns);
             return place;
@@ -46,7 +58,7 @@ impl Gaps {
         Place::default()
     }
 
-    /// Adds the gaps of another pool and says by how much its places move.
+    /// Adds those of another pool and says by how much its places move.
     pub(crate) fn merge(&mut self, other: Self) -> u32 {
         match other.pool {
             Pool::Exact(gaps) => self.push(&gaps).start,
@@ -57,7 +69,7 @@ impl Gaps {
         }
     }
 
-    /// The gaps at a place; none if they are not known one by one any more.
+    /// Those at a place; none if they are not known one by one any more.
     pub(crate) fn at(&self, place: Place) -> &[u64] {
         let Pool::Exact(all) = &self.pool else { return &[] };
         let (start, len) = (place.start as usize, place.len as usize);
@@ -78,7 +90,7 @@ impl Gaps {
     }
 
     /// Statistics in milliseconds.
-    pub(crate) fn stats(&self) -> Stats {
+    pub fn stats(&self) -> Stats {
         match &self.pool {
             Pool::Exact(all) => stats::of(&mut all.iter().map(|&ns| ns as f64 / 1e6).collect::<Vec<_>>()),
             Pool::Counted(counts) => counts.stats(),
@@ -100,7 +112,7 @@ impl Gaps {
 }
 
 impl Place {
-    /// The same gaps after the pool was merged into another.
+    /// The same times after the pool was merged into another.
     pub(crate) fn moved(self, by: u32) -> Self {
         Self { start: self.start + by, ..self }
     }
@@ -111,8 +123,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn pool(limit: usize, requests: &[Vec<u64>]) -> Gaps {
-        let mut gaps = Gaps::new(limit);
+    fn pool(limit: usize, requests: &[Vec<u64>]) -> Times {
+        let mut gaps = Times::new(limit);
         for request in requests {
             gaps.push(request);
         }
@@ -122,7 +134,7 @@ mod tests {
     #[test]
     fn places_are_found_again_after_a_merge() {
         let mut first = pool(10, &[vec![1, 2]]);
-        let mut second = Gaps::new(10);
+        let mut second = Times::new(10);
         let place = second.push(&[3, 4, 5]);
         let by = first.merge(second);
         assert_eq!(first.at(place.moved(by)), [3, 4, 5]);
