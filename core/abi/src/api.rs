@@ -6,8 +6,8 @@
 use crate::{
     documents::{DatasetInfo, DatasetRequest, EndpointInfo, Report, Run, TelemetrySource},
     types::{
-        Answer, Catalogue, Collection, Delta, ErrorKind, Event, Exchange, Flow, Load, Outgoing, PhaseSpec, Record,
-        Reply, Request, Result, Sample, Step, Turn, TurnTime,
+        Answer, Branch, Catalogue, Collection, Delta, Error, ErrorKind, Event, Exchange, Flow, Load, Outgoing, Outline,
+        PhaseSpec, Record, Reply, Request, Result, Sample, Step, Turn, TurnTime,
     },
 };
 use abi_stable::std_types::RVec;
@@ -54,9 +54,9 @@ pub trait Endpoint: Send + Sync + 'static {
 pub trait Timetable {
     /// Number of sessions; 0: endless.
     fn sessions(&self) -> u64;
-    /// Turns of a session.
+    /// Turns of a session; 0: it is not to be sent in this phase.
     fn turns(&self, session: u64) -> u32;
-    /// When a turn is to be sent.
+    /// When a turn is to be sent, counted from the phase's beginning.
     fn time(&self, session: u64, turn: u32) -> TurnTime;
 }
 
@@ -167,6 +167,15 @@ pub trait TextTools {
     /// # Errors
     /// When the vocabulary allows no such text.
     fn text(&self, seed: u64, tokens: u64) -> Result<String>;
+
+    /// Text that follows other text: it begins with a blank and adds `tokens` tokens to the text it is appended to. Since
+    /// 1.1; an older host gives the text of [`TextTools::text`] after a blank.
+    ///
+    /// # Errors
+    /// As for [`TextTools::text`].
+    fn continuation(&self, seed: u64, tokens: u64) -> Result<String> {
+        Ok(format!(" {}", self.text(seed, tokens)?))
+    }
 }
 
 /// Takes the turns of one session.
@@ -175,6 +184,16 @@ pub trait SessionSink {
     fn name(&mut self, name: &str);
     /// The session's next turn.
     fn turn(&mut self, turn: &Turn<'_>);
+    /// A session that this one begins. Since 1.1; an older host begins none.
+    fn branch(&mut self, _branch: &Branch) {}
+}
+
+/// Takes the outlines of one session's turns. Since 1.1.
+pub trait OutlineSink {
+    /// The session's name, as for [`SessionSink::name`].
+    fn name(&mut self, name: &str);
+    /// The outline of the session's next turn.
+    fn turn(&mut self, outline: &Outline<'_>);
 }
 
 /// Gives sessions by number, so that they can be made on demand, by any worker, in any order.
@@ -190,4 +209,14 @@ pub trait DatasetLoader: Send + Sync + 'static {
     /// # Errors
     /// When the session cannot be made.
     fn session(&self, index: u64, text: &dyn TextTools, sink: &mut dyn SessionSink) -> Result<()>;
+
+    /// Gives the outlines of session `index`: as many as the session has turns, without making their texts. Schedules that
+    /// follow the data's times and statistics of traces ask for them. Since 1.1; the host makes the session and looks at
+    /// its turns where this is not written.
+    ///
+    /// # Errors
+    /// [`ErrorKind::UNSUPPORTED`] where it is not written; otherwise as for [`DatasetLoader::session`].
+    fn outline(&self, _index: u64, _sink: &mut dyn OutlineSink) -> Result<()> {
+        Err(Error::new(ErrorKind::UNSUPPORTED, "the loader gives no outlines"))
+    }
 }

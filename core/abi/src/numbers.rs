@@ -9,8 +9,9 @@ use crate::{
     INTERFACE_VERSION,
     documents::{Framing, Kind, Subject as SubjectName, metric_kind},
     types::{
-        ABSENT_NS, ANY_SESSION, Delta, ErrorKind, MetricKind, NO_COUNT, Outcome, PartKind, Step, StepKind, Subject,
-        TurnTime, answer_flags, delta_flags, request_flags, step_flags,
+        ABSENT_NS, ANY_SESSION, BEFORE_FIRST, Delta, ErrorKind, MetricKind, NO_COUNT, NO_TURN, Outcome, Outline,
+        PartKind, Step, StepKind, Subject, TurnTime, answer_flags, branch_flags, delta_flags, request_flags,
+        step_flags, turn_flags,
     },
     wire::{manifest, module},
 };
@@ -73,6 +74,11 @@ const V1_1: Rows = &[
     ("types/telemetry.rs SERVER", wide(Subject::SERVER.0), 1),
     ("types/telemetry.rs CLIENT", wide(Subject::CLIENT.0), 2),
     ("types/answer.rs TRUNCATED", wide(answer_flags::TRUNCATED), 1),
+    ("types/request.rs STANDS_ALONE", wide(turn_flags::STANDS_ALONE), 1),
+    ("types/dataset.rs BEFORE_FIRST", wide(BEFORE_FIRST), 0xffff_ffff),
+    ("types/dataset.rs NO_TURN", wide(NO_TURN), 0xffff_ffff),
+    ("types/dataset.rs INHERITS", wide(branch_flags::INHERITS), 1),
+    ("types/dataset.rs EMPTY", wide(Outline::EMPTY.input_tokens & Outline::EMPTY.output_tokens), 0xffff_ffff),
 ];
 
 const VERSIONS: &[(&str, Rows)] = &[("1.0", V1_0), ("1.1", V1_1)];

@@ -64,14 +64,8 @@ mod tests {
     use inferometer_model::plan::{PhaseKind, Stop};
 
     fn phase(concurrency: Option<u64>, requests: Option<u64>) -> PhasePlan {
-        PhasePlan {
-            name: String::new(),
-            kind: PhaseKind::Profiling,
-            strategy: String::new(),
-            concurrency,
-            rate: None,
-            stop: Stop { requests, duration_ns: None, grace_ns: 0 },
-        }
+        let stop = Stop { requests, ..Stop::default() };
+        PhasePlan { concurrency, ..PhasePlan::new("", PhaseKind::Profiling, "", stop) }
     }
 
     #[test]

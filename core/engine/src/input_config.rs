@@ -62,8 +62,8 @@ fn dataset(plan: &Plan, job: &Job) -> Value {
         dataset.insert("path".to_owned(), file.display().to_string().into());
         dataset.insert("format".to_owned(), plan.data.loader.clone().into());
     } else {
-        let mut prompts = Map::from_iter([("isl".to_owned(), length(plan.data.input_tokens))]);
-        prompts.extend(plan.data.output_tokens.map(|osl| ("osl".to_owned(), length(osl))));
+        let mut prompts = Map::from_iter([("isl".to_owned(), length(plan.data.request.input_tokens))]);
+        prompts.extend(plan.data.request.output_tokens.map(|osl| ("osl".to_owned(), length(osl))));
         dataset.insert("type".to_owned(), "synthetic".into());
         dataset.insert("prompts".to_owned(), prompts.into());
     }

@@ -75,6 +75,7 @@ impl Pace {
                 .filter(|_| self.sent > 0)
                 .map(|window| window.end_ns.saturating_sub(self.last_ns) as f64 / 1e9),
             sends_by_time: plan.stop.duration_ns.is_some(),
+            ..LoadReport::default()
         }
     }
 }

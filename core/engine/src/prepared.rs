@@ -98,9 +98,7 @@ impl Prepared {
         let request = DatasetRequest {
             source: plan.data.source.as_ref().map(|file| file.display().to_string()),
             seed: plan.seed,
-            entries: plan.data.entries,
-            input_tokens: plan.data.input_tokens,
-            output_tokens: plan.data.output_tokens,
+            ..plan.data.request.clone()
         };
         let dataset = loader.open(&request, &text).map_err(EngineError::component(match &plan.data.source {
             Some(_) => "--input-file",

@@ -339,6 +339,67 @@ pub enum ConnectionReuse {
     Pooled,
     /// A new one for each request
     Never,
+    /// Each session keeps one to itself
+    StickyUserSessions,
+}
+
+/// What a slot of `--concurrency` is held for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ConcurrencyUnit {
+    /// A session, think times included
+    #[default]
+    Sessions,
+    /// A request
+    Requests,
+}
+
+impl ConcurrencyUnit {
+    /// Its name in results.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Sessions => "sessions",
+            Self::Requests => "requests",
+        }
+    }
+}
+
+/// What becomes of an arrival of a rate that finds no slot.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnOverload {
+    /// It waits for one; latencies from the schedule show it
+    #[default]
+    Queue,
+    /// It is dropped and counted
+    Drop,
+}
+
+/// Which replies the history of a later turn holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Replies {
+    /// Those the server gave
+    Live,
+    /// Those of the data set
+    Recorded,
+}
+
+/// Where a mark that nothing else has is put into a session's prompts, so that the server's cache does not know them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CacheBust {
+    /// Nowhere
+    #[default]
+    None,
+    /// Before the system message, which is made if there is none
+    SystemStart,
+    /// After the system message, which is made if there is none
+    SystemEnd,
+    /// Before the first turn's text
+    FirstTurnStart,
+    /// After the first turn's text
+    FirstTurnEnd,
 }
 
 /// What tells that a server is ready.

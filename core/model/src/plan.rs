@@ -1,10 +1,13 @@
 //! [`Plan`]: what will happen, decided once and stored with the results. The engine sees nothing else.
 
 use crate::{
-    config::{ConnectionReuse, ExportLevel, ModelSelection, ReadyMode, ReceiveTimestamps, Sampling},
+    config::{
+        CacheBust, ConcurrencyUnit, ConnectionReuse, ExportLevel, ModelSelection, OnOverload, ReadyMode,
+        ReceiveTimestamps, Replies, Sampling,
+    },
     secret::{self, Secret},
 };
-use inferometer_abi::documents::Length;
+use inferometer_abi::documents::DatasetRequest;
 use serde::Serialize;
 use std::{collections::BTreeMap, net::IpAddr, path::PathBuf};
 use url::Url;
@@ -142,14 +145,24 @@ pub struct DataPlan {
     pub loader: String,
     /// The file, if any.
     pub source: Option<PathBuf>,
-    /// Size of a pool that is made up.
-    pub entries: u64,
-    /// Input tokens of made-up prompts.
-    pub input_tokens: Length,
-    /// Output tokens to ask for.
-    pub output_tokens: Option<Length>,
+    /// What the loader is asked for; its source and seed are filled in from here.
+    pub request: DatasetRequest,
     /// Order of use.
     pub sampling: Sampling,
+    /// Text of the system message that every session begins with, before one of the data's own.
+    pub system_prompt: Option<String>,
+    /// Tokens of a made-up system message, the same in all sessions.
+    pub shared_system_tokens: Option<u64>,
+    /// Tokens of a made-up user message before each session's first turn, one text per session of the data set.
+    pub user_context_tokens: Option<u64>,
+    /// Where a mark that no other session has keeps the server's cache from knowing the prompt.
+    pub cache_bust: CacheBust,
+    /// What all think times are multiplied by.
+    pub delay_ratio: f64,
+    /// Whether the data's own times and delays are passed over.
+    pub ignores_times: bool,
+    /// Which replies a later turn's history holds; absent: as the data set has it.
+    pub replies: Option<Replies>,
 }
 
 /// One phase.
@@ -161,12 +174,86 @@ pub struct PhasePlan {
     pub kind: PhaseKind,
     /// Name of the timing component.
     pub strategy: String,
+    /// Options of the timing component that flags stand for, over those that the user gives it.
+    pub strategy_options: serde_json::Map<String, serde_json::Value>,
+    /// Whether the user said nothing of the load's shape, so that data with times of its own may give it.
+    pub is_open_to_times: bool,
     /// Slots; absent: no limit.
     pub concurrency: Option<u64>,
+    /// What a slot is held for.
+    pub concurrency_unit: ConcurrencyUnit,
+    /// Time in which the slots grow from one to all, in nanoseconds; 0: all are there at once.
+    pub concurrency_ramp_ns: u64,
+    /// Slots for requests without a first token; absent: no limit.
+    pub prefill_concurrency: Option<u64>,
+    /// As `concurrency_ramp_ns`.
+    pub prefill_ramp_ns: u64,
+    /// What becomes of arrivals of a rate that find no slot.
+    pub on_overload: OnOverload,
     /// Arrivals per second, if a rate is asked.
     pub rate: Option<f64>,
+    /// How the data's own times are followed.
+    pub replay: Replay,
+    /// Requests that are broken off on purpose.
+    pub cancellation: Option<Cancellation>,
     /// When it ends.
     pub stop: Stop,
+}
+
+impl PhasePlan {
+    /// A phase without slots, rate or anything special.
+    pub fn new(name: &str, kind: PhaseKind, strategy: &str, stop: Stop) -> Self {
+        Self {
+            name: name.to_owned(),
+            kind,
+            strategy: strategy.to_owned(),
+            strategy_options: serde_json::Map::new(),
+            is_open_to_times: false,
+            concurrency: None,
+            concurrency_unit: ConcurrencyUnit::default(),
+            concurrency_ramp_ns: 0,
+            prefill_concurrency: None,
+            prefill_ramp_ns: 0,
+            on_overload: OnOverload::default(),
+            rate: None,
+            replay: Replay::default(),
+            cancellation: None,
+            stop,
+        }
+    }
+
+    /// Whether arrivals come by the clock, whatever the server does.
+    pub fn is_open_loop(&self) -> bool {
+        self.rate.is_some() && self.strategy != "user_centric" || self.strategy == "fixed_schedule"
+    }
+}
+
+/// How the data's own times are followed, by strategies that do.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Replay {
+    /// The trace's time at which the phase begins, in nanoseconds; absent: that of its first session.
+    pub zero_ns: Option<u64>,
+    /// Sessions that begin before this time of the trace are left out, in nanoseconds.
+    pub start_ns: u64,
+    /// Sessions that begin after this time of the trace are left out, in nanoseconds.
+    pub end_ns: u64,
+    /// How much faster than it was recorded.
+    pub speedup: f64,
+}
+
+impl Default for Replay {
+    fn default() -> Self {
+        Self { zero_ns: None, start_ns: 0, end_ns: u64::MAX, speedup: 1.0 }
+    }
+}
+
+/// Requests that are broken off on purpose, as users do.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Cancellation {
+    /// Their share of all requests, 0 to 1.
+    pub share: f64,
+    /// Time from a request's last byte to its end, in nanoseconds.
+    pub delay_ns: u64,
 }
 
 /// Whether a phase is measured.
@@ -190,10 +277,12 @@ impl PhaseKind {
 }
 
 /// When a phase ends: at whichever comes first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Stop {
-    /// After this many requests; absent with no duration: the data set once.
+    /// After this many requests; absent with no other limit: the data set once.
     pub requests: Option<u64>,
+    /// After this many sessions were begun; they come to their end.
+    pub sessions: Option<u64>,
     /// After this long, in nanoseconds.
     pub duration_ns: Option<u64>,
     /// How long answers are waited for after the duration, in nanoseconds.

@@ -1,7 +1,7 @@
 //! From [`RawConfig`] to [`Plan`]: defaults, rules between settings, and every check that needs nothing but the settings.
 
 use crate::{
-    config::RawConfig,
+    config::{CacheBust, RawConfig},
     error::ConfigError,
     file::PluginSettings,
     plan::{DataPlan, OutputPlan, PhaseKind, PhasePlan, Plan, ReadyPlan, ServerPlan, Stop, TokenizerPlan},
@@ -9,7 +9,7 @@ use crate::{
     telemetry::telemetry,
     values::{Count, Seconds, key_values},
 };
-use inferometer_abi::documents::Length;
+use inferometer_abi::documents::{DatasetRequest, Length};
 use std::{
     collections::BTreeMap,
     net::{IpAddr, Ipv4Addr},
@@ -245,22 +245,18 @@ fn phases(config: &RawConfig, notes: &mut Vec<String>) -> Result<Vec<PhasePlan>,
             Some(requests)
         }
     };
-    let profiling = PhasePlan {
-        name: "profiling".to_owned(),
-        kind: PhaseKind::Profiling,
-        strategy,
-        concurrency,
-        rate,
-        stop: Stop {
-            requests,
-            duration_ns: duration.map(Seconds::as_ns),
-            grace_ns: config.benchmark_grace_period.unwrap_or(DEFAULT_GRACE).as_ns(),
-        },
+    let stop = Stop {
+        requests,
+        sessions: None,
+        duration_ns: duration.map(Seconds::as_ns),
+        grace_ns: config.benchmark_grace_period.unwrap_or(DEFAULT_GRACE).as_ns(),
     };
+    let profiling =
+        PhasePlan { concurrency, rate, ..PhasePlan::new("profiling", PhaseKind::Profiling, &strategy, stop) };
     let warmup = config.warmup_request_count.map(|count| PhasePlan {
         name: "warmup".to_owned(),
         kind: PhaseKind::Warmup,
-        stop: Stop { requests: Some(count.0), duration_ns: None, grace_ns: u64::MAX },
+        stop: Stop { requests: Some(count.0), sessions: None, duration_ns: None, grace_ns: u64::MAX },
         ..profiling.clone()
     });
     Ok(warmup.into_iter().chain([profiling]).collect())
@@ -307,13 +303,24 @@ fn data(config: &RawConfig, phases: &[PhasePlan], notes: &mut Vec<String>) -> Re
             "--num-dataset-entries must be at most {LARGEST_POOL}: prompts are kept in memory"
         )));
     }
-    Ok(DataPlan {
-        loader,
-        source,
+    let request = DatasetRequest {
         entries,
         input_tokens: length("--isl", config.isl.unwrap_or(DEFAULT_ISL), config.isl_stddev, 1.0)?,
         output_tokens: config.osl.map(|mean| length("--osl", mean, config.osl_stddev, 1.0)).transpose()?,
+        ..DatasetRequest::default()
+    };
+    Ok(DataPlan {
+        loader,
+        source,
+        request,
         sampling: config.dataset_sampling_strategy.unwrap_or_default(),
+        system_prompt: None,
+        shared_system_tokens: None,
+        user_context_tokens: None,
+        cache_bust: CacheBust::default(),
+        delay_ratio: 1.0,
+        ignores_times: false,
+        replies: None,
     })
 }
 
@@ -372,7 +379,7 @@ mod tests {
     fn a_count_that_is_not_given_is_twice_the_concurrency_and_is_said() {
         let plan = plan(&RawConfig { concurrency: Some(Count(16)), ..typed() }).unwrap();
         assert_eq!(plan.phases[0].stop.requests, Some(32));
-        assert_eq!(plan.data.entries, 32);
+        assert_eq!(plan.data.request.entries, 32);
         assert!(plan.notes[0].contains("32 requests"));
     }
 
@@ -438,7 +445,7 @@ mod tests {
     #[test]
     fn a_huge_count_does_not_make_as_many_prompts() {
         let plan = plan(&RawConfig { request_count: Some(Count(u64::MAX)), ..typed() }).unwrap();
-        assert_eq!(plan.data.entries, LARGEST_DEFAULT_POOL);
+        assert_eq!(plan.data.request.entries, LARGEST_DEFAULT_POOL);
         assert!(plan.notes[0].contains("over and over"));
     }
 

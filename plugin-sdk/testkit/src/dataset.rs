@@ -192,7 +192,14 @@ fn refuses_what_it_cannot_do(make: Make<'_, dyn DatasetLoader>) {
         for input_tokens in lengths.into_iter().flat_map(length) {
             for (entries, output_tokens) in [(0, None), (3, Some(input_tokens)), (u64::MAX, None)] {
                 let source = source.map(str::to_owned);
-                let request = DatasetRequest { source, seed: u64::MAX, entries, input_tokens, output_tokens };
+                let request = DatasetRequest {
+                    source,
+                    seed: u64::MAX,
+                    entries,
+                    input_tokens,
+                    output_tokens,
+                    ..DatasetRequest::default()
+                };
                 let mut loader = make();
                 if let Ok(info) = open(&mut *loader, &request) {
                     let _ = session(&*loader, 0);
@@ -219,7 +226,7 @@ mod tests {
         fn open(&mut self, request: &DatasetRequest, _: &dyn TextTools) -> Result<DatasetInfo> {
             assert!(self.fault != "panics" || request.entries < u64::MAX);
             self.is_open = true;
-            Ok(DatasetInfo { sessions: 3 })
+            Ok(DatasetInfo { sessions: 3, ..DatasetInfo::default() })
         }
 
         fn session(&self, index: u64, _: &dyn TextTools, sink: &mut dyn SessionSink) -> Result<()> {

@@ -53,7 +53,7 @@ impl DatasetLoader for SingleTurn {
             return Err(Error::config(format!("{source}: holds no requests; give one JSON object per line")));
         }
         self.store = builder.finish();
-        Ok(DatasetInfo { sessions: self.store.sessions() })
+        Ok(DatasetInfo { sessions: self.store.sessions(), ..DatasetInfo::default() })
     }
 
     fn session(&self, index: u64, _: &dyn TextTools, sink: &mut dyn SessionSink) -> Result<()> {

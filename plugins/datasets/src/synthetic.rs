@@ -53,7 +53,7 @@ impl DatasetLoader for Synthetic {
             output: output.transpose()?,
             words: Seeds::new(request.seed, Purpose::Text),
         });
-        Ok(DatasetInfo { sessions: request.entries })
+        Ok(DatasetInfo { sessions: request.entries, ..DatasetInfo::default() })
     }
 
     fn session(&self, index: u64, text: &dyn TextTools, sink: &mut dyn SessionSink) -> Result<()> {

@@ -29,9 +29,10 @@ fn document(name: &str, text: &str) -> Value {
 /// What each part of a document is while nothing is said of it.
 fn defaults() -> Value {
     macro_rules! of {
-        ($($part:ident)*) => { json!({ $(stringify!($part): documents::$part::default()),* }) };
+        ($($part:ident)*) => { Value::Object([$((stringify!($part).to_owned(), json!(documents::$part::default()))),*].into_iter().collect()) };
     }
-    of!(EndpointInfo DatasetRequest Length DatasetInfo Run Export Terminal MetricInfo MetricResult Stats Report Verdict
+    of!(EndpointInfo DatasetRequest Length LengthPair RangeRatio PrefixRequest ImageRequest AudioRequest TraceRequest
+        DatasetInfo Run Export Terminal MetricInfo MetricResult Stats Report Verdict
         PhaseReport Precision Outcomes LoadReport ErrorGroup TelemetrySource TelemetryMetric TelemetryEntity Series
         Increase Histogram Bucket)
 }

@@ -116,6 +116,7 @@ fn request(args: &ProbeArgs) -> DatasetRequest {
         entries: 20,
         input_tokens: Length { mean: 20.0, stddev: 5.0 },
         output_tokens: Some(Length { mean: 10.0, stddev: 0.0 }),
+        ..DatasetRequest::default()
     }
 }
 

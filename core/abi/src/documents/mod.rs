@@ -3,8 +3,13 @@
 //! Readers ignore fields they do not know and supply defaults for fields that are missing, so a plugin and a host of
 //! different minor versions understand each other. What is absent was not measured: absent is never zero.
 
+mod dataset;
 mod telemetry;
 
+pub use dataset::{
+    AudioRequest, DatasetInfo, DatasetRequest, ImageRequest, Length, LengthPair, PrefixRequest, RangeRatio,
+    TraceRequest,
+};
 pub use telemetry::{
     Bucket, Histogram, Increase, Series, Subject, TelemetryEntity, TelemetryMetric, TelemetrySource, metric_kind,
 };
@@ -80,39 +85,6 @@ pub struct EndpointInfo {
     pub tokenizes_input: bool,
     /// A well-formed stream ends with a terminator or a finish reason; one that does not was truncated.
     pub ends_explicitly: bool,
-}
-
-/// What a data set loader is asked for.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct DatasetRequest {
-    /// The file or folder, if one was given.
-    pub source: Option<String>,
-    /// Seed of everything random.
-    pub seed: u64,
-    /// Size of a pool that is made up.
-    pub entries: u64,
-    /// Input tokens of made-up prompts.
-    pub input_tokens: Length,
-    /// Output tokens to ask for; absent: leave it to the server.
-    pub output_tokens: Option<Length>,
-}
-
-/// A length: a mean and a standard deviation, in tokens.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Length {
-    /// Mean.
-    pub mean: f64,
-    /// Standard deviation; 0: always the mean.
-    pub stddev: f64,
-}
-
-/// What a data set holds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct DatasetInfo {
-    /// Number of sessions.
-    pub sessions: u64,
 }
 
 /// The description of a run, known before its results.
@@ -397,6 +369,17 @@ pub struct LoadReport {
     pub lag_p50_ms: Option<f64>,
     /// Send lag behind the schedule in milliseconds, 99th percentile.
     pub lag_p99_ms: Option<f64>,
+    /// Requests that were sent late: so much behind the schedule that it shows.
+    pub late: Option<u64>,
+    /// What counts as late, in milliseconds.
+    pub late_ms: Option<f64>,
+    /// What `--concurrency` counts: `requests` or `sessions`; absent without a limit.
+    pub concurrency_unit: Option<String>,
+    /// Of requests that were intended at one instant, from the first send to the last, in milliseconds; the longest of all
+    /// bursts.
+    pub burst_spread_ms: Option<f64>,
+    /// Requests that had to wait for their prompt to be made.
+    pub waited_for_data: Option<u64>,
     /// From the last send to the end of the window, in seconds.
     pub tail_s: Option<f64>,
     /// Whether sending ended by the clock and not by a count.

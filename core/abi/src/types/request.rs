@@ -57,6 +57,10 @@ pub struct Message<'a> {
 }
 
 /// One turn of a session as a data set gives it.
+///
+/// Turns build on one another: a request holds the messages of all turns so far, with the replies in between. A later
+/// turn may bring the recorded reply to the turn before it, as messages of role `assistant` at its beginning; the host sends
+/// that or the reply it got, as the user asks. A turn with a raw body stands alone.
 #[repr(C)]
 #[derive(StableAbi, Clone, Copy, Debug)]
 pub struct Turn<'a> {
@@ -70,7 +74,7 @@ pub struct Turn<'a> {
     pub raw_body: RSlice<'a, u8>,
     /// Most output tokens to ask for; 0: the run's own limit.
     pub max_tokens: u32,
-    /// Zero.
+    /// See [`turn_flags`]; hosts of 1.0 know none.
     pub flags: u32,
     /// When it is to be sent, and how long after the turn before it.
     pub time: super::TurnTime,
@@ -92,6 +96,12 @@ impl<'a> Turn<'a> {
             reserved: [0; 6],
         }
     }
+}
+
+/// Bits of [`Turn::flags`]. Since 1.1.
+pub mod turn_flags {
+    /// Its request holds this turn's messages and no others: the data set has put the history in, or there is none.
+    pub const STANDS_ALONE: u32 = 1;
 }
 
 /// Bits of [`Request::flags`].

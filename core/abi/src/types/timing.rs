@@ -69,7 +69,7 @@ impl StepKind {
 pub struct Step {
     /// What it is.
     pub kind: StepKind,
-    /// Place in the session, from 0.
+    /// The first turn to send, from 0; those before it are passed over. Hosts of 1.0 begin every session at turn 0.
     pub turn: u32,
     /// When.
     pub at_ns: u64,
@@ -77,7 +77,7 @@ pub struct Step {
     pub session: u64,
     /// See [`step_flags`].
     pub flags: u64,
-    /// Zero.
+    /// See [`Step::gap_ns`].
     pub reserved: u64,
 }
 
@@ -98,6 +98,19 @@ impl Step {
     /// The first turn of session number `session` (or [`ANY_SESSION`]), intended at `at_ns`.
     pub const fn send(at_ns: u64, session: u64) -> Self {
         Self { kind: StepKind::SEND, at_ns, session, ..Self::PARK }
+    }
+
+    /// The same arrival of a session whose turns are intended this far apart at least, one to the next; a turn never comes
+    /// before the answer to the one before it. Since 1.1: hosts of 1.0 send a turn as soon as its think time is over.
+    #[must_use]
+    pub const fn with_gap(mut self, gap_ns: u64) -> Self {
+        self.reserved = gap_ns;
+        self
+    }
+
+    /// Least time from one turn's intended send to the next one's, in nanoseconds; 0: there is no such rule.
+    pub const fn gap_ns(&self) -> u64 {
+        self.reserved
     }
 }
 

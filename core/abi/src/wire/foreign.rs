@@ -1,15 +1,15 @@
 //! The host's side of the boundary: wire objects made back into plain traits.
 
 use super::objects::{
-    CollectorObj, DatasetObj, EndpointObj, ExporterObj, TimingObj, WireOutput, WireOutput_TO, WireSession,
-    WireSession_TO, WireText, WireText_TO, WireTimetable, WireTimetable_TO,
+    CollectorObj, DatasetObj, EndpointObj, ExporterObj, TimingObj, WireOutline, WireOutline_TO, WireOutput,
+    WireOutput_TO, WireSession, WireSession_TO, WireText, WireText_TO, WireTimetable, WireTimetable_TO,
 };
 use crate::{
     api,
     documents::{DatasetInfo, DatasetRequest, EndpointInfo, Report, Run, TelemetrySource},
     types::{
-        Answer, Catalogue, Collection, Delta, Error, ErrorKind, Event, Exchange, Flow, Load, Outgoing, PhaseSpec,
-        Record, Reply, Request, Result, Sample, Step, Turn, TurnTime,
+        Answer, Branch, Catalogue, Collection, Delta, Error, ErrorKind, Event, Exchange, Flow, Load, Outgoing, Outline,
+        PhaseSpec, Record, Reply, Request, Result, Sample, Step, Turn, TurnTime,
     },
 };
 use abi_stable::{
@@ -177,6 +177,10 @@ impl WireText for Lend<&dyn api::TextTools> {
     fn text(&self, seed: u64, tokens: u64) -> RResult<RString, Error> {
         self.0.text(seed, tokens).map(Into::into).into()
     }
+
+    fn continuation(&self, seed: u64, tokens: u64) -> RResult<RString, Error> {
+        self.0.continuation(seed, tokens).map(Into::into).into()
+    }
 }
 
 impl WireSession for Lend<&mut dyn api::SessionSink> {
@@ -186,6 +190,20 @@ impl WireSession for Lend<&mut dyn api::SessionSink> {
 
     fn turn(&mut self, turn: &Turn<'_>) {
         self.0.turn(turn);
+    }
+
+    fn branch(&mut self, branch: &Branch) {
+        self.0.branch(branch);
+    }
+}
+
+impl WireOutline for Lend<&mut dyn api::OutlineSink> {
+    fn name(&mut self, name: RStr<'_>) {
+        self.0.name(name.as_str());
+    }
+
+    fn turn(&mut self, outline: &Outline<'_>) {
+        self.0.turn(outline);
     }
 }
 
@@ -206,6 +224,11 @@ impl api::DatasetLoader for Foreign<DatasetObj> {
                 WireSession_TO::from_ptr(RMut::new(&mut lent), TD_Opaque),
             )
             .into()
+    }
+
+    fn outline(&self, index: u64, sink: &mut dyn api::OutlineSink) -> Result<()> {
+        let mut lent = Lend(sink);
+        self.object.outline(index, WireOutline_TO::from_ptr(RMut::new(&mut lent), TD_Opaque)).into()
     }
 }
 

@@ -6,16 +6,16 @@
 use super::{
     module::log,
     objects::{
-        CollectorObj, DatasetObj, EndpointObj, ExporterObj, OutputRef, SessionRef, TextRef, TimetableRef, TimingObj,
-        WireCollector, WireCollector_TO, WireDataset, WireDataset_TO, WireEndpoint, WireEndpoint_TO, WireExporter,
-        WireExporter_TO, WireTiming, WireTiming_TO,
+        CollectorObj, DatasetObj, EndpointObj, ExporterObj, OutlineRef, OutputRef, SessionRef, TextRef, TimetableRef,
+        TimingObj, WireCollector, WireCollector_TO, WireDataset, WireDataset_TO, WireEndpoint, WireEndpoint_TO,
+        WireExporter, WireExporter_TO, WireTiming, WireTiming_TO,
     },
 };
 use crate::{
     api,
     types::{
-        Answer, Catalogue, Collection, Delta, Error, ErrorKind, Event, Exchange, Flow, Load, Outgoing, PhaseSpec,
-        Record, Reply, Request, Result, Sample, Step, Turn, TurnTime,
+        Answer, Branch, Catalogue, Collection, Delta, Error, ErrorKind, Event, Exchange, Flow, Load, Outgoing, Outline,
+        PhaseSpec, Record, Reply, Request, Result, Sample, Step, Turn, TurnTime,
     },
 };
 use abi_stable::{
@@ -224,6 +224,10 @@ impl api::TextTools for LentText<'_> {
     fn text(&self, seed: u64, tokens: u64) -> Result<String> {
         self.0.text(seed, tokens).map(RString::into_string).into()
     }
+
+    fn continuation(&self, seed: u64, tokens: u64) -> Result<String> {
+        self.0.continuation(seed, tokens).map(RString::into_string).into()
+    }
 }
 
 struct LentSession<'a>(SessionRef<'a>);
@@ -236,6 +240,22 @@ impl api::SessionSink for LentSession<'_> {
     fn turn(&mut self, turn: &Turn<'_>) {
         self.0.turn(turn);
     }
+
+    fn branch(&mut self, branch: &Branch) {
+        self.0.branch(branch);
+    }
+}
+
+struct LentOutline<'a>(OutlineRef<'a>);
+
+impl api::OutlineSink for LentOutline<'_> {
+    fn name(&mut self, name: &str) {
+        self.0.name(name.into());
+    }
+
+    fn turn(&mut self, outline: &Outline<'_>) {
+        self.0.turn(outline);
+    }
 }
 
 impl WireDataset for Guard<Box<dyn api::DatasetLoader>> {
@@ -245,6 +265,10 @@ impl WireDataset for Guard<Box<dyn api::DatasetLoader>> {
 
     fn session(&self, index: u64, text: TextRef<'_>, sink: SessionRef<'_>) -> RResult<(), Error> {
         self.shared(|d| d.session(index, &LentText(text), &mut LentSession(sink)))
+    }
+
+    fn outline(&self, index: u64, sink: OutlineRef<'_>) -> RResult<(), Error> {
+        self.shared(|d| d.outline(index, &mut LentOutline(sink)))
     }
 }
 

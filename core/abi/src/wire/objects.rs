@@ -6,8 +6,8 @@
 #![allow(clippy::all, reason = "sabi_trait's output")]
 
 use crate::types::{
-    Answer, Catalogue, Collection, Delta, Error, Event, Exchange, Flow, Load, Outgoing, PhaseSpec, Record, Reply,
-    Request, Sample, Step, Turn, TurnTime,
+    Answer, Branch, Catalogue, Collection, Delta, Error, ErrorKind, Event, Exchange, Flow, Load, Outgoing, Outline,
+    PhaseSpec, Record, Reply, Request, Sample, Step, Turn, TurnTime,
 };
 use abi_stable::{
     RMut, RRef, sabi_trait,
@@ -82,6 +82,10 @@ pub trait WireText {
     fn count(&self, text: RStr<'_>) -> u64;
     #[sabi(last_prefix_field)]
     fn text(&self, seed: u64, tokens: u64) -> RResult<RString, Error>;
+    /// Since 1.1.
+    fn continuation(&self, seed: u64, tokens: u64) -> RResult<RString, Error> {
+        self.text(seed, tokens).map(|text| format!(" {text}").into())
+    }
 }
 
 #[sabi_trait]
@@ -89,6 +93,15 @@ pub trait WireSession {
     fn name(&mut self, name: RStr<'_>);
     #[sabi(last_prefix_field)]
     fn turn(&mut self, turn: &Turn<'_>);
+    /// Since 1.1.
+    fn branch(&mut self, _branch: &Branch) {}
+}
+
+#[sabi_trait]
+pub trait WireOutline {
+    fn name(&mut self, name: RStr<'_>);
+    #[sabi(last_prefix_field)]
+    fn turn(&mut self, outline: &Outline<'_>);
 }
 
 #[sabi_trait]
@@ -96,12 +109,17 @@ pub trait WireDataset: Send + Sync {
     fn open(&mut self, request_json: RStr<'_>, text: TextRef<'_>) -> RResult<RString, Error>;
     #[sabi(last_prefix_field)]
     fn session(&self, index: u64, text: TextRef<'_>, sink: SessionRef<'_>) -> RResult<(), Error>;
+    /// Since 1.1.
+    fn outline(&self, _index: u64, _sink: OutlineRef<'_>) -> RResult<(), Error> {
+        RResult::RErr(Error::new(ErrorKind::UNSUPPORTED, "the loader gives no outlines"))
+    }
 }
 
 pub type OutputRef<'a> = WireOutput_TO<'a, RMut<'a, ()>>;
 pub type TimetableRef<'a> = WireTimetable_TO<'a, RRef<'a, ()>>;
 pub type TextRef<'a> = WireText_TO<'a, RRef<'a, ()>>;
 pub type SessionRef<'a> = WireSession_TO<'a, RMut<'a, ()>>;
+pub type OutlineRef<'a> = WireOutline_TO<'a, RMut<'a, ()>>;
 
 /// An endpoint from a library.
 pub type EndpointObj = WireEndpoint_TO<'static, RBox<()>>;

@@ -65,7 +65,7 @@ impl DatasetLoader for Example {
         if self.prompts.is_empty() {
             return Err(Error::config(format!("{source}: holds no prompts; write one a line")));
         }
-        Ok(DatasetInfo { sessions: self.prompts.len() as u64 })
+        Ok(DatasetInfo { sessions: self.prompts.len() as u64, ..DatasetInfo::default() })
     }
 
     /// Called by several threads at once, in any order, and again for a session that was given before.
