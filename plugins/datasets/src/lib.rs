@@ -4,6 +4,7 @@
 //! endpoint's matter. Tokens are counted and made by the host.
 
 mod lengths;
+mod lines;
 mod random;
 mod single_turn;
 mod synthetic;

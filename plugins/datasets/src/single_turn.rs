@@ -3,19 +3,17 @@
 //! The whole file is read and checked before the run; every error names the file, the line and the field. Lines that
 //! share a `session_id` are turns of one session, in the order of the file.
 
-mod lines;
 mod media;
 mod row;
 mod store;
 
-use crate::{lengths::Lengths, random::Purpose};
+use crate::{lengths::Lengths, lines::Lines, random::Purpose};
 use inferometer_plugin_sdk::{
     Component, NoOptions,
     api::{DatasetLoader, SessionSink, TextTools},
     documents::{DatasetInfo, DatasetRequest},
     types::{Error, Result},
 };
-use lines::Lines;
 use store::{Builder, Store};
 
 /// Reads a JSONL file, plain or compressed by gzip.

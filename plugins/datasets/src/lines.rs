@@ -17,7 +17,7 @@ const BYTE_ORDER_MARK: &str = "\u{feff}";
 const LONGEST_LINE: u64 = 256 << 20;
 
 /// A file being read line by line.
-pub(super) struct Lines {
+pub(crate) struct Lines {
     source: String,
     reader: Box<dyn BufRead>,
     line: Vec<u8>,
@@ -29,7 +29,7 @@ impl Lines {
     ///
     /// # Errors
     /// When there is no such file, when it may not be read, or when it is a folder.
-    pub(super) fn open(source: &str) -> Result<Self> {
+    pub(crate) fn open(source: &str) -> Result<Self> {
         let unreadable = |e: io::Error| match e.kind() {
             io::ErrorKind::NotFound => Error::config(format!("{source}: there is no such file; check the path")),
             _ => Error::config(format!("{source}: cannot be opened: {e}")),
@@ -48,7 +48,7 @@ impl Lines {
     ///
     /// # Errors
     /// When the file cannot be read further, or the line is not text.
-    pub(super) fn next_line(&mut self) -> Result<Option<(u64, &str)>> {
+    pub(crate) fn next_line(&mut self) -> Result<Option<(u64, &str)>> {
         loop {
             self.line.clear();
             self.number += 1;
