@@ -1,5 +1,6 @@
 //! The commands and their flags. The settings of `profile` themselves are defined in `inferometer_model::config`.
 
+use crate::trace::{AnalyzeTraceArgs, SynthesizeArgs};
 use clap::{
     Args as ClapArgs, Parser, Subcommand,
     builder::{PossibleValuesParser, TypedValueParser as _},
@@ -25,6 +26,10 @@ pub(crate) enum Command {
     Demo(DemoArgs),
     /// Run a mock inference server with exactly known timing and faults
     Mock(Box<MockConfig>),
+    /// Report what a trace is made of: arrivals, lengths, prefixes that prompts share, conversations
+    AnalyzeTrace(Box<AnalyzeTraceArgs>),
+    /// Write a changed copy of a trace: longer, shorter, faster, with more or less to share
+    Synthesize(Box<SynthesizeArgs>),
     /// See which components there are, where they come from, and what can be set
     #[command(subcommand)]
     Plugins(PluginsCommand),

@@ -3,7 +3,13 @@
 use crate::{Ended, Failure, args::DemoArgs, profile, terminal::say};
 use inferometer_host::Registry;
 use inferometer_mock::{MockConfig, MockServer};
-use inferometer_model::{ExitCode, config::RawConfig, file::PluginSettings, resolve::resolve, values::Count};
+use inferometer_model::{
+    ExitCode,
+    config::{DataConfig, LoadConfig, RawConfig, ServerConfig, SyntheticConfig},
+    file::PluginSettings,
+    resolve::resolve,
+    values::{Count, Number},
+};
 
 /// Starts a mock with a known pace and measures it.
 pub(crate) fn run(args: &DemoArgs) -> Ended {
@@ -16,18 +22,23 @@ pub(crate) fn run(args: &DemoArgs) -> Ended {
         mock.url()
     ));
     let settings = RawConfig {
-        model: vec![model],
-        url: vec![mock.url()],
-        streaming: Some(true),
-        concurrency: Some(Count(16)),
-        request_count: Some(Count(96)),
-        isl: Some(100.0),
-        osl: Some(64.0),
+        server: ServerConfig {
+            model: vec![model],
+            url: vec![mock.url()],
+            streaming: Some(true),
+            ..ServerConfig::default()
+        },
+        data: DataConfig { random_seed: Some(1), ..DataConfig::default() },
+        synthetic: SyntheticConfig {
+            isl: Some(Number(100.0)),
+            osl: Some(Number(64.0)),
+            ..SyntheticConfig::default()
+        },
+        load: LoadConfig { concurrency: Some(Count(16)), request_count: Some(Count(96)), ..LoadConfig::default() },
         tokenizer: Some("builtin".to_owned()),
         goodput: vec!["ttft:60 tpot:6".to_owned()],
         // It is shown all the same where the machine is too busy for numbers to be believed.
         accept_invalid: Some(true),
-        random_seed: Some(1),
         artifact_dir: args.artifact_dir.clone(),
         ..RawConfig::default()
     };

@@ -14,6 +14,7 @@ mod profile;
 mod progress;
 mod registry;
 mod terminal;
+mod trace;
 
 use args::{Args, Command};
 use clap::Parser as _;
@@ -24,6 +25,8 @@ fn main() -> std::process::ExitCode {
         Command::Profile(args) => profile::run(&args),
         Command::Demo(args) => demo::run(&args),
         Command::Mock(config) => mock::run(*config),
+        Command::AnalyzeTrace(args) => trace::analyze(&args),
+        Command::Synthesize(args) => trace::synthesize(&args),
         Command::Plugins(command) => plugins::run(&command),
     };
     let code = ended.unwrap_or_else(|failure| {

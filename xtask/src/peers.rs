@@ -17,6 +17,7 @@ use crate::shell;
 
 const CATALOGUE: &str = include_str!("../peers/peers.toml");
 const MODEL_SCRIPT: &str = include_str!("../peers/tiny_model.py");
+const VOCABULARY_SCRIPT: &str = include_str!("../../core/tokens/tests/golden/vocabularies.py");
 
 /// The longest that one command of an installation may take.
 const LIMIT: Duration = Duration::from_secs(300);
@@ -60,7 +61,17 @@ pub(crate) fn install() -> Result<()> {
     }
     let maker = peers.join("model-maker");
     environment(&maker, &catalogue.model.packages)?;
-    tiny_model(&peers.join("tiny"), &maker, workspace.workspace_root.as_std_path(), &catalogue.model.packages)
+    tiny_model(&peers.join("tiny"), &maker, workspace.workspace_root.as_std_path(), &catalogue.model.packages)?;
+    vocabularies(&peers.join("vocabularies"), &maker)
+}
+
+/// The vocabularies of well-known models at `folder`, which the counts of tokens are tested on.
+fn vocabularies(folder: &Path, maker: &Path) -> Result<()> {
+    make(folder, VOCABULARY_SCRIPT, || {
+        let mut python = Command::new(maker.join("bin/python"));
+        python.args(["-c", VOCABULARY_SCRIPT]).arg(folder);
+        shell::run_within(LIMIT, &mut python).context("cannot fetch the vocabularies")
+    })
 }
 
 /// Runs one server in the foreground.

@@ -59,6 +59,18 @@ impl SplitMix64 {
         (self.next_u64() >> 11) as f64 / (1_u64 << 53) as f64
     }
 
+    /// The next number from the standard normal distribution, by Marsaglia's polar method (SIAM Review 6, 1964). Its
+    /// logarithm is that of the `libm` crate, which is the same on every machine.
+    pub fn normal(&mut self) -> f64 {
+        loop {
+            let (x, y) = (self.unit() * 2.0 - 1.0, self.unit() * 2.0 - 1.0);
+            let square = x * x + y * y;
+            if square > 0.0 && square < 1.0 {
+                return x * (-2.0 * libm::log(square) / square).sqrt();
+            }
+        }
+    }
+
     /// The next number, from 0 up to but not including `bound`; the bias is below `bound` / 2^64.
     pub const fn below(&mut self, bound: u64) -> u64 {
         scale(self.next_u64(), bound)
@@ -100,6 +112,18 @@ mod tests {
         assert_eq!((scale(0, 7), scale(u64::MAX, 7)), (0, 6));
         assert_eq!(scale(u64::MAX, u64::MAX), u64::MAX - 1);
         assert_eq!(scale(u64::MAX, 0), 0);
+    }
+
+    #[test]
+    fn normal_numbers_have_the_normal_shape() {
+        let mut random = SplitMix64::new(42);
+        let mut drawn: Vec<f64> = (0..10_000).map(|_| random.normal()).collect();
+        drawn.sort_by(f64::total_cmp);
+        // Quantiles of the normal distribution at 2.3 %, 15.9 %, 50 %, 84.1 % and 97.7 %, to a few standard errors.
+        for (quantile, expected) in [(0.02275, -2.0), (0.15866, -1.0), (0.5, 0.0), (0.84134, 1.0), (0.97725, 2.0)] {
+            let found = drawn[(quantile * 10_000.0) as usize];
+            assert!((found - expected).abs() < 0.1, "{found} at {quantile}");
+        }
     }
 
     #[test]

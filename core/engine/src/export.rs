@@ -9,7 +9,7 @@ use crate::{
     Finished,
     artifacts::{self, FolderOutput, Taken},
     fanout::{Fanout, Next},
-    record::Batch,
+    record::{Batch, Tools},
     records::Lost,
 };
 use inferometer_abi::{
@@ -212,9 +212,9 @@ impl Round {
 /// Makes all records of a run, once.
 fn make_batches(finished: &Finished, fanout: &Fanout<Batch>) -> Lost {
     let _closing = Closing(fanout);
-    let (mut batch, mut scratch) = (Batch::default(), Vec::new());
+    let (mut batch, mut tools) = (Batch::default(), Tools::default());
     let lost = finished.records.in_order(|segment, row| {
-        batch.push(finished, segment, row, &mut scratch);
+        batch.push(finished, segment, row, &mut tools);
         if batch.is_full() && !fanout.push(std::mem::take(&mut batch)) { Break(()) } else { Continue(()) }
     });
     if !batch.is_empty() {

@@ -2,15 +2,17 @@
 //! is kept of it.
 
 use crate::{
-    job::{Course, Phase},
-    pool::{Ready, body},
-    reading::{Buffers, Reading},
+    data::body,
+    job::Course,
+    reading::{Buffers, Reading, unescape},
     segment::FirstEvent,
+    slots::Slot,
+    store::Kept,
     worker::Worker,
 };
-use inferometer_abi::types::{ABSENT_NS, Flow, NO_COUNT, Outcome};
+use inferometer_abi::types::{ABSENT_NS, Outcome, Outgoing};
 use inferometer_model::{Failure, FailureKind, Row, plan::PhaseKind};
-use inferometer_net::{RequestIds, Stamps};
+use inferometer_net::{Lane, RequestIds, Sending, Stamps};
 use std::{borrow::Cow, rc::Rc, sync::atomic::Ordering::Relaxed, time::Duration};
 
 /// Most exchanges one request may take: an endpoint that polls for ever must not.
@@ -30,7 +32,37 @@ pub(crate) struct Flight {
     exchange: u16,
     /// The next exchange is held back until its time comes.
     paused: bool,
+    /// The body, where it cannot be made again.
+    body: Option<Vec<u8>>,
+    /// Why it is not sent.
+    dropped: &'static str,
     kept: bool,
+}
+
+/// What a flight is to do.
+pub(crate) struct Errand<'a> {
+    /// The request, and whether it can be made again from the data set.
+    pub(crate) outgoing: Cow<'a, Outgoing>,
+    /// Most output tokens that it asks for.
+    pub(crate) max_tokens: u32,
+    /// Number of its destination.
+    pub(crate) to: usize,
+    /// When it got its slots.
+    pub(crate) permitted: u64,
+    /// Its slot until the first token, where such are counted.
+    pub(crate) prefill: Option<Slot<'a>>,
+    /// It is broken off on purpose so long after it was sent.
+    pub(crate) break_off: Option<Duration>,
+    /// Whether the text of the answer is wanted.
+    pub(crate) wants_reply: bool,
+}
+
+/// What became of a flight.
+pub(crate) struct Landed {
+    /// The row as it was kept.
+    pub(crate) row: Row,
+    /// The answer's text, if it was wanted and is complete; reasoning where there is nothing else.
+    pub(crate) reply: Option<String>,
 }
 
 impl Flight {
@@ -38,7 +70,7 @@ impl Flight {
     pub(crate) fn new(worker: &Rc<Worker>, request: u64, session: &Course, turn: u32, intended: u64) -> Self {
         let row = Row {
             index: request,
-            session: session.entry as u64,
+            session: session.entry,
             turn,
             phase: worker.phase_index,
             worker: worker.shard,
@@ -57,36 +89,74 @@ impl Flight {
             stamps: Stamps::EMPTY,
             exchange: 0,
             paused: false,
+            body: None,
+            dropped: "the phase ended before it got a slot",
             kept: false,
         }
     }
 
-    /// Sends it, as it may be from `permitted` on, and reads the answer; the row as it was kept.
-    async fn fly(mut self, ready: &Ready, to: usize, permitted: u64) -> Row {
+    /// Does what it is to do, and reads the answer.
+    pub(crate) async fn fly(mut self, errand: Errand<'_>, lane: &mut Lane) -> Landed {
         let worker = Rc::clone(&self.worker);
         let job = &*worker.job;
-        self.row.requested_output = ready.max_tokens;
-        self.row.body_bytes = body(&ready.outgoing).len() as u32;
-        self.row.permitted = permitted;
+        self.row.requested_output = errand.max_tokens;
+        self.row.body_bytes = body(&errand.outgoing).len() as u32;
+        self.row.permitted = errand.permitted;
         job.control.counters.sent.fetch_add(1, Relaxed);
         let limit = Duration::from_nanos(job.timeout_ns);
-        let ended = match tokio::time::timeout(limit, self.exchanges(&worker, ready, to)).await {
+        let Errand { outgoing, to, prefill, break_off, wants_reply, .. } = errand;
+        let exchanges = self.exchanges(&worker, &outgoing, to, break_off, prefill, lane);
+        let ended = match tokio::time::timeout(limit, exchanges).await {
             Ok(ended) => ended,
             Err(_) => Err(Failure::new(FailureKind::Timeout, self.timeout_stage(limit))),
         };
+        if let Cow::Owned(outgoing) = outgoing {
+            self.body = Some(outgoing.body.into());
+        }
+        let reply = (wants_reply && ended.is_ok() && !self.buffers.is_cut).then(|| {
+            let Buffers { text, reasoning, .. } = &self.buffers;
+            unescape(if text.is_empty() { reasoning } else { text }).into_owned()
+        });
         self.keep(ended.err().map(|failure| self.placed(failure)));
+        Landed { row: self.row, reply }
+    }
+
+    /// When the schedule wanted it sent.
+    pub(crate) fn intended(&self) -> u64 {
+        self.row.intended
+    }
+
+    /// It is not sent, for that reason; the row as it was kept.
+    pub(crate) fn give_up(mut self, why: &'static str) -> Row {
+        self.dropped = why;
+        self.row
+    }
+
+    /// It cannot be sent: that is a failure.
+    pub(crate) fn fail(mut self, failure: Failure) -> Row {
+        self.row.permitted = self.worker.job.clock.now();
+        self.keep(Some(failure));
         self.row
     }
 
     /// As many exchanges as the endpoint asks for: one, nearly always.
-    async fn exchanges(&mut self, worker: &Worker, ready: &Ready, to: usize) -> Result<(), Failure> {
+    async fn exchanges(
+        &mut self,
+        worker: &Worker,
+        outgoing: &Outgoing,
+        to: usize,
+        break_off: Option<Duration>,
+        prefill: Option<Slot<'_>>,
+        lane: &mut Lane,
+    ) -> Result<(), Failure> {
         let job = &*worker.job;
         let Self { row, buffers, ids, first, stamps, exchange, paused, .. } = self;
-        let mut reading = Reading::new(job, &ready.outgoing, worker.streaming, row, buffers, first);
-        let mut outgoing = Cow::Borrowed(&ready.outgoing);
+        let mut reading = Reading::new(job, outgoing, worker.streaming, row, buffers, first, prefill);
+        let mut outgoing = Cow::Borrowed(outgoing);
         loop {
             let head = job.server.head(to, &outgoing)?;
-            let ended = worker.client.exchange(to, &head, *ids, body(&outgoing), stamps, &mut reading).await;
+            let sending = Sending { to, head: &head, ids: *ids, body: body(&outgoing), break_off };
+            let ended = worker.client.exchange(sending, lane, stamps, &mut reading).await;
             match ended {
                 // All that matters had been said.
                 Err(Failure { kind: FailureKind::Truncated | FailureKind::Reset, .. }) if reading.has_ended() => {
@@ -154,7 +224,8 @@ impl Flight {
         if row.is_ok() { &counters.ok } else { &counters.failed }.fetch_add(1, Relaxed);
         let measured = worker.phase().plan.kind == PhaseKind::Profiling;
         let mut store = worker.store.borrow_mut();
-        store.keep(row, self.session, &self.buffers, self.first, failure, measured);
+        let (session, first, sent) = (self.session, self.first, self.body.as_deref());
+        store.keep(Kept { row, session, buffers: &self.buffers, first, failure, sent, measured });
     }
 }
 
@@ -162,7 +233,7 @@ impl Drop for Flight {
     fn drop(&mut self) {
         if !self.kept {
             let failure = if self.row.permitted == ABSENT_NS {
-                Failure::new(FailureKind::Dropped, "the phase ended before it got a slot")
+                Failure::new(FailureKind::Dropped, self.dropped)
             } else {
                 Failure::new(FailureKind::Cancelled, "stopped before the answer was complete")
             };
@@ -193,56 +264,4 @@ fn stamp(row: &mut Row, stamps: Stamps, exchange: u16) {
     row.resent |= stamps.resent;
     row.reads += stamps.reads;
     row.received_bytes += stamps.received_bytes;
-}
-
-/// Runs one session from its first flight: its turns one after another, each a request. Returns what the schedule has to
-/// hear of the last.
-pub(crate) async fn session(worker: &Rc<Worker>, phase: &Phase, course: Course, first: Flight) -> Flow {
-    let job = &*worker.job;
-    let turns = &job.pool.sessions[course.entry].turns;
-    let to = (course.number % job.server.destinations.len() as u64) as usize;
-    let mut flight = first;
-    let mut turn = 0;
-    loop {
-        // Held until the request has ended.
-        let slot = match &phase.slots {
-            Some(slots) => slots.acquire().await.ok(),
-            None => None,
-        };
-        let now = job.clock.now();
-        let row = if worker.is_closed(now) {
-            // Dropping it keeps the row that says so.
-            let row = flight.row;
-            drop(flight);
-            row
-        } else {
-            flight.fly(&turns[turn], to, now).await
-        };
-        drop(slot);
-        let end = if row.end == ABSENT_NS { now } else { row.end };
-        let mut flow = Flow {
-            session: course.number,
-            turn: turn as u32,
-            turns: turns.len() as u32,
-            at_ns: end.saturating_sub(phase.start_ns()),
-            latency_ns: if row.is_ok() { row.last } else { end }.saturating_sub(row.permitted),
-            output_tokens: if row.usage_completion == NO_COUNT { 0 } else { row.usage_completion },
-            failed: u32::from(!row.is_ok()),
-            ..Flow::default()
-        };
-        turn += 1;
-        let Some(next) = turns.get(turn) else { return flow };
-        flow.next_delay_ns = next.time.delay_ns;
-        let intended = end.saturating_add(next.time.delay_ns);
-        // A turn that would come after the phase's end is none of its arrivals.
-        if worker.is_over(intended) || job.control.is_stopped() {
-            return flow;
-        }
-        let Some(request) = phase.budget.request() else { return flow };
-        worker.tell(&flow, true);
-        flight = Flight::new(worker, request, &course, turn as u32, intended);
-        if next.time.delay_ns > 0 {
-            worker.timers.sleep_until(job.clock.instant(intended)).await;
-        }
-    }
 }

@@ -67,7 +67,7 @@ fn dataset(plan: &Plan, job: &Job) -> Value {
         dataset.insert("type".to_owned(), "synthetic".into());
         dataset.insert("prompts".to_owned(), prompts.into());
     }
-    dataset.insert("entries".to_owned(), job.pool.sessions.len().into());
+    dataset.insert("entries".to_owned(), job.pool.sessions().into());
     dataset.into()
 }
 

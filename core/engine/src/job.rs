@@ -1,11 +1,17 @@
 //! [`Job`]: what all workers share of a run. Immutable but for a few counters.
 
-use crate::{EngineError, base::Base, control::Control, pool::Pool};
+use crate::{
+    EngineError,
+    base::Base,
+    control::Control,
+    data::{self, Order, Pool},
+    slots::Slots,
+};
 use inferometer_abi::{
     api::Endpoint,
     documents::EndpointInfo,
     random::mix,
-    types::{ABSENT_NS, Outgoing},
+    types::{ABSENT_NS, Outgoing, TurnTime},
 };
 use inferometer_load::{Arrival, Budget, Sampler};
 use inferometer_model::{
@@ -24,20 +30,24 @@ use std::{
         atomic::{AtomicU64, Ordering::SeqCst},
     },
 };
-use tokio::sync::Semaphore;
 use url::Url;
 
 const CONTENT_TYPE: &str = "Content-Type";
+/// The strategy that follows the data's own times.
+pub(crate) const FIXED_SCHEDULE: &str = "fixed_schedule";
+/// The strategy whose users take the data's sessions in turn.
+const USER_CENTRIC: &str = "user_centric";
 
 /// What all workers share.
 pub(crate) struct Job {
     pub(crate) clock: Clock,
     pub(crate) control: Control,
-    pub(crate) endpoint: Box<dyn Endpoint>,
+    pub(crate) endpoint: Arc<dyn Endpoint>,
     /// What the endpoint is called, for messages.
     name: String,
     pub(crate) info: EndpointInfo,
-    pub(crate) pool: Pool,
+    pub(crate) pool: Arc<Pool>,
+    pub(crate) reuse: ConnectionReuse,
     pub(crate) server: Server,
     pub(crate) phases: Vec<Phase>,
     pub(crate) timeout_ns: u64,
@@ -49,17 +59,20 @@ impl Job {
         plan: &Plan,
         clock: Clock,
         control: Control,
-        endpoint: Box<dyn Endpoint>,
-        pool: Pool,
+        endpoint: Arc<dyn Endpoint>,
+        pool: Arc<Pool>,
     ) -> Result<Self, EngineError> {
         let info = endpoint.info();
-        let sampler = Sampler::new(plan.data.sampling, seed_for(plan.seed, "sampling", 0), pool.sessions.len() as u64);
-        let phases = plan.phases.iter().map(|phase| Phase::new(phase, sampler, &pool)).collect();
+        let sampler = Sampler::new(plan.data.sampling, seed_for(plan.seed, "sampling", 0), pool.sessions());
+        let seed = |index| seed_for(plan.seed, "cancellation", index);
+        let phases = plan.phases.iter().zip(0..).map(|(phase, index)| Phase::new(phase, sampler, &pool, seed(index)));
+        let phases = phases.collect::<Result<_, _>>()?;
         Ok(Self {
             clock,
             control,
             server: Server::new(&plan.server, &info)?,
             timeout_ns: plan.server.timeout_ns,
+            reuse: plan.server.reuse,
             ids: [seed_for(plan.seed, "request-id", 0), seed_for(plan.seed, "request-id", 1)],
             name: plan.server.endpoint.clone(),
             endpoint,
@@ -94,51 +107,115 @@ pub(crate) struct Phase {
     pub(crate) plan: PhasePlan,
     pub(crate) budget: Arc<Budget>,
     /// Slots over all workers, where there is a limit.
-    pub(crate) slots: Option<Arc<Semaphore>>,
+    pub(crate) slots: Option<Slots>,
+    /// Slots for requests without a first token, where there is a limit.
+    pub(crate) prefill: Option<Slots>,
+    /// Seed of which requests are broken off on purpose.
+    pub(crate) cancellation_seed: u64,
     /// When it began.
     start_ns: AtomicU64,
     /// Sessions begun in the phases before it.
     first_session: AtomicU64,
     sampler: Sampler,
+    /// How the data's own times are followed, if they are.
+    replay: Option<data::Course>,
+    /// The order in which it goes through the data set, if that is not the sampler's.
+    order: Option<Order>,
+    /// Requests that had to wait for their session.
+    waited: AtomicU64,
 }
 
 impl Phase {
-    fn new(plan: &PhasePlan, sampler: Sampler, pool: &Pool) -> Self {
+    fn new(plan: &PhasePlan, sampler: Sampler, pool: &Pool, cancellation_seed: u64) -> Result<Self, EngineError> {
         let mut plan = plan.clone();
-        // With neither a count nor a duration, the data set once.
-        let once = plan.stop.requests.is_none() && plan.stop.duration_ns.is_none();
-        if once {
-            plan.stop.requests = Some(pool.sessions.iter().map(|session| session.turns.len() as u64).sum());
+        let stop = &mut plan.stop;
+        let (mut replay, mut order) = (None, None);
+        let mut sessions = stop.sessions;
+        // With no limit, the data set once.
+        let once = stop.requests.is_none() && stop.duration_ns.is_none() && stop.sessions.is_none();
+        let follows = plan.strategy == FIXED_SCHEDULE;
+        if once || follows {
+            let replayed = pool.outlines()?.replayed(&plan.replay);
+            let (requests, sessions_within) = replayed.totals();
+            if once {
+                stop.requests = Some(requests);
+                // A schedule that follows the data's times numbers its sessions as the data set does.
+                sessions = (!follows).then_some(sessions_within);
+            }
+            if follows {
+                if sessions_within == 0 {
+                    return Err(EngineError::Config(ConfigError::new(
+                        "no session of the data set lies within --fixed-schedule-start-offset and -end-offset; widen them",
+                    )));
+                }
+                replay = Some(replayed.course);
+                order = Some(Order::Listed(replayed.in_order().into()));
+            }
+        } else if plan.strategy == USER_CENTRIC {
+            order = Some(Order::InTurn(pool.sessions()));
         }
-        let slots = plan.concurrency.map(|slots| {
-            Arc::new(Semaphore::new(usize::try_from(slots).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS)))
-        });
-        let budget = Budget::new(plan.stop.requests, once.then_some(pool.sessions.len() as u64));
-        Self {
-            plan,
-            budget: Arc::new(budget),
-            slots,
+        // A closed loop's strategy opens its slots one after another by itself.
+        let ramp_ns = if plan.is_open_loop() { plan.concurrency_ramp_ns } else { 0 };
+        Ok(Self {
+            budget: Arc::new(Budget::new(plan.stop.requests, sessions)),
+            slots: plan.concurrency.map(|slots| Slots::new(slots, ramp_ns)),
+            prefill: plan.prefill_concurrency.map(|slots| Slots::new(slots, plan.prefill_ramp_ns)),
+            cancellation_seed,
             start_ns: AtomicU64::new(ABSENT_NS),
             first_session: AtomicU64::new(0),
             sampler,
-        }
+            replay,
+            order,
+            waited: AtomicU64::new(0),
+            plan,
+        })
+    }
+
+    /// The order in which it goes through the data set, if those before it have begun so many sessions.
+    pub(crate) fn order(&self, first_session: u64) -> Order {
+        self.order.clone().unwrap_or(Order::Sampled(self.sampler, first_session))
+    }
+
+    /// A turn's think time, as the phase has it.
+    pub(crate) fn delay(&self, time: TurnTime) -> u64 {
+        self.replay.map_or(time.delay_ns, |course| course.scaled(time.delay_ns))
+    }
+
+    /// When a turn is to be sent at the earliest, in nanoseconds since the phase began, where the data's times are followed
+    /// and it has one.
+    pub(crate) fn timestamp(&self, time: TurnTime) -> Option<u64> {
+        let course = self.replay.filter(|_| time.timestamp_ns != TurnTime::NONE.timestamp_ns)?;
+        Some(course.at(time.timestamp_ns))
     }
 
     /// Begins it at `start_ns`. The data set is gone through once over all phases: it goes on where `before` ended.
-    pub(crate) fn begin(&self, start_ns: u64, before: Option<&Self>) {
-        let first = before.map_or(0, |before| before.first_session.load(SeqCst) + before.budget.sessions());
-        self.first_session.store(first, SeqCst);
+    pub(crate) fn begin(&self, start_ns: u64, before: Option<&Self>, pool: &Pool) {
+        if let Some(before) = before {
+            let first = before.first_session.load(SeqCst) + before.budget.sessions();
+            self.first_session.store(first, SeqCst);
+            pool.read_ahead(self.order(first));
+        }
         self.start_ns.store(start_ns, SeqCst);
     }
 
     /// The session that an arrival stands for.
     pub(crate) fn course(&self, arrival: &Arrival, pool: &Pool) -> Course {
-        let entry = if arrival.is_exact {
-            arrival.session % pool.sessions.len() as u64
-        } else {
-            self.sampler.entry(self.first_session.load(SeqCst).wrapping_add(arrival.session))
-        };
-        Course { number: arrival.session, entry: entry as usize }
+        let number = arrival.session;
+        if arrival.is_exact {
+            return Course { number, entry: number % pool.sessions(), place: None };
+        }
+        let entry = self.sampler.entry(self.first_session.load(SeqCst).wrapping_add(number));
+        Course { number, entry, place: Some(number) }
+    }
+
+    /// It is over.
+    pub(crate) fn end(&self, pool: &Pool) {
+        self.waited.fetch_add(pool.take_waited(), SeqCst);
+    }
+
+    /// Requests that had to wait for their session.
+    pub(crate) fn waited(&self) -> u64 {
+        self.waited.load(SeqCst)
     }
 
     pub(crate) fn start_ns(&self) -> u64 {
@@ -151,8 +228,10 @@ impl Phase {
 pub(crate) struct Course {
     /// Its number in the schedule: identifiers and destinations go by it.
     pub(crate) number: u64,
-    /// Its place in the pool.
-    pub(crate) entry: usize,
+    /// Its number in the data set.
+    pub(crate) entry: u64,
+    /// Its place in the order that is read ahead, where that is known.
+    pub(crate) place: Option<u64>,
 }
 
 /// Where requests go and what their heads say.

@@ -5,34 +5,83 @@ use inferometer_abi::{
     types::ABSENT_NS,
 };
 use inferometer_metrics::{Times, Window};
-use inferometer_model::{Row, plan::PhasePlan};
+use inferometer_model::{Row, config::ConcurrencyUnit, plan::PhasePlan};
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// A request that is sent so far behind the schedule is late, in nanoseconds.
+const LATE_NS: u64 = 10_000_000;
 
 /// What a phase's requests have shown of the schedule so far.
+#[derive(Default)]
 pub(crate) struct Pace {
     /// How far behind the schedule requests were sent.
     lags: Times,
     sent: u64,
-    first_ns: u64,
-    last_ns: u64,
+    late: u64,
+    /// First and last send.
+    sends: Span,
+    /// Of all arrivals, first and last intended send.
+    intended: Span,
+    arrivals: u64,
     /// Time in flight of all requests together, in nanoseconds.
     busy_ns: u128,
+    has_later_turns: bool,
+    /// First and last send of the requests intended at one instant, where the schedule has bursts.
+    bursts: Option<BTreeMap<u64, Span>>,
+}
+
+/// From the first to the last of some times, in nanoseconds.
+#[derive(Clone, Copy)]
+struct Span {
+    first: u64,
+    last: u64,
+}
+
+impl Default for Span {
+    fn default() -> Self {
+        Self { first: u64::MAX, last: 0 }
+    }
+}
+
+impl Span {
+    fn add(&mut self, at: u64) {
+        (self.first, self.last) = (self.first.min(at), self.last.max(at));
+    }
+
+    fn ns(&self) -> u64 {
+        self.last.saturating_sub(self.first)
+    }
+
+    /// Of `count` events in that time, how many a second: so many have one gap less between them.
+    fn rate(&self, count: u64) -> Option<f64> {
+        (count > 1 && self.ns() > 0).then(|| (count - 1) as f64 / (self.ns() as f64 / 1e9))
+    }
 }
 
 impl Pace {
-    pub(crate) fn new() -> Self {
-        Self { lags: Times::default(), sent: 0, first_ns: u64::MAX, last_ns: 0, busy_ns: 0 }
+    /// Of a phase of `plan`, before its first request.
+    pub(crate) fn of(plan: &PhasePlan) -> Self {
+        Self { bursts: (plan.strategy == "burst").then(BTreeMap::new), ..Self::default() }
     }
 
     /// Adds a request.
     pub(crate) fn push(&mut self, row: &Row) {
+        self.arrivals += 1;
+        self.intended.add(row.intended);
+        self.has_later_turns |= row.turn > 0;
         if row.sent == ABSENT_NS {
             return;
         }
         self.sent += 1;
-        self.first_ns = self.first_ns.min(row.sent);
-        self.last_ns = self.last_ns.max(row.sent);
+        self.sends.add(row.sent);
         self.busy_ns += u128::from(row.end.saturating_sub(row.permitted));
-        self.lags.add(row.sent.saturating_sub(row.intended));
+        let lag_ns = row.sent.saturating_sub(row.intended);
+        self.late += u64::from(lag_ns > LATE_NS);
+        self.lags.add(lag_ns);
+        if let Some(bursts) = &mut self.bursts {
+            bursts.entry(row.intended).or_default().add(row.sent);
+        }
     }
 
     /// How far behind the schedule requests were sent, in milliseconds.
@@ -42,40 +91,78 @@ impl Pace {
 
     /// What is to be told of a phase of `plan` and `window`.
     pub(crate) fn report(&self, plan: &PhasePlan, window: Option<Window>) -> LoadReport {
-        let slots = |slots: u64| format!("{slots} {} in flight", if slots == 1 { "request" } else { "requests" });
-        let asked = match (plan.rate, plan.concurrency) {
-            (Some(rate), limit) => {
-                let limit = limit.map_or_else(String::new, |limit| format!(", at most {}", slots(limit)));
-                format!("{rate:.1} requests/s, {}{limit}", plan.strategy)
-            }
-            (None, Some(limit)) => slots(limit),
-            (None, None) => plan.strategy.clone(),
-        };
-        let span = self.last_ns.saturating_sub(self.first_ns) as f64 / 1e9;
-        // So many requests have one gap less between them.
-        let achieved_rate = (self.sent > 1 && span > 0.0).then(|| (self.sent - 1) as f64 / span);
+        // A rate that changes is known by its arrivals.
+        let is_even = plan.strategy_options.is_empty() || !plan.is_open_loop();
+        let asked_rate = plan.rate.filter(|_| is_even);
+        let asked_rate = asked_rate.or_else(|| self.intended.rate(self.arrivals).filter(|_| plan.is_open_loop()));
+        let achieved_rate = self.sends.rate(self.sent);
         let lasted = window.filter(|window| window.duration_ns() > 0);
         let in_flight = lasted.map(|window| self.busy_ns as f64 / window.duration_ns() as f64);
-        let achieved = match (plan.rate, achieved_rate, in_flight) {
+        let achieved = match (asked_rate, achieved_rate, in_flight) {
             (Some(_), Some(rate), _) => format!("{rate:.1} requests/s"),
             (None, _, Some(in_flight)) => format!("{in_flight:.1} requests in flight"),
             _ => String::new(),
         };
         let lag = self.lag_ms();
+        let spreads = self.bursts.iter().flat_map(|bursts| bursts.values().map(Span::ns));
         LoadReport {
             strategy: plan.strategy.clone(),
-            asked,
+            asked: self.asked(plan),
             achieved,
-            asked_rate: plan.rate,
+            asked_rate,
             achieved_rate,
             in_flight,
             lag_p50_ms: lag.p50,
             lag_p99_ms: lag.p99,
+            late: (self.sent > 0).then_some(self.late),
+            late_ms: (self.sent > 0).then_some(LATE_NS as f64 / 1e6),
+            concurrency_unit: plan.concurrency.map(|_| plan.concurrency_unit.as_str().to_owned()),
+            burst_spread_ms: spreads.max().map(|ns| ns as f64 / 1e6),
+            waited_for_data: None,
             tail_s: window
                 .filter(|_| self.sent > 0)
-                .map(|window| window.end_ns.saturating_sub(self.last_ns) as f64 / 1e9),
+                .map(|window| window.end_ns.saturating_sub(self.sends.last) as f64 / 1e9),
             sends_by_time: plan.stop.duration_ns.is_some(),
-            ..LoadReport::default()
+        }
+    }
+
+    /// What was asked of the schedule, in words.
+    fn asked(&self, plan: &PhasePlan) -> String {
+        let by_session = self.has_later_turns && plan.concurrency_unit == ConcurrencyUnit::Sessions;
+        let unit = if by_session { "session in progress" } else { "request in flight" };
+        let units = if by_session { "sessions in progress" } else { "requests in flight" };
+        let slots = |slots: u64| format!("{slots} {}", if slots == 1 { unit } else { units });
+        let option = |name: &str| plan.strategy_options.get(name);
+        let series = || {
+            let points = option("series")?.as_array()?.iter();
+            let rates = points.filter_map(|point| point.get(1)?.as_f64());
+            let (least, most) = rates.fold((f64::MAX, 0.0), |(least, most): (f64, f64), r| (least.min(r), most.max(r)));
+            Some(format!("{least:.1} to {most:.1} requests/s, {}", plan.strategy))
+        };
+        let shape = match (plan.strategy.as_str(), plan.rate) {
+            ("fixed_schedule", _) => {
+                let faster = match plan.replay.speedup {
+                    1.0 => String::new(),
+                    speedup => format!(", {speedup} times as fast"),
+                };
+                Some(format!("{} requests at the times of the data set{faster}", self.arrivals))
+            }
+            ("burst", _) => {
+                let size = option("size").and_then(Value::as_u64).map_or_else(|| "all".to_owned(), |n| n.to_string());
+                Some(format!("bursts of {size} requests"))
+            }
+            ("user_centric", Some(rate)) => {
+                let users = option("users").and_then(Value::as_u64).unwrap_or(1);
+                Some(format!("{users} users, {rate:.1} requests/s"))
+            }
+            (strategy, Some(rate)) => Some(format!("{rate:.1} requests/s, {strategy}")),
+            _ => series(),
+        };
+        match (shape, plan.concurrency) {
+            (Some(shape), Some(limit)) => format!("{shape}, at most {}", slots(limit)),
+            (Some(shape), None) => shape,
+            (None, Some(limit)) => slots(limit),
+            (None, None) => plan.strategy.clone(),
         }
     }
 }
@@ -89,11 +176,11 @@ mod tests {
 
     #[test]
     fn lags_beyond_those_kept_have_the_same_percentiles_to_three_digits() {
-        let mut pace = Pace::new();
+        let mut pace = Pace::default();
         for lag in (0..2 * MANY as u64).rev() {
             pace.push(&Row { intended: 10, sent: 10 + lag * 1_000, permitted: 10, end: 20, ..Row::EMPTY });
         }
-        assert_eq!((pace.sent, pace.busy_ns, pace.first_ns), (2 * MANY as u64, 20 * MANY as u128, 10));
+        assert_eq!((pace.sent, pace.busy_ns, pace.sends.first), (2 * MANY as u64, 20 * MANY as u128, 10));
         let stats = pace.lag_ms();
         let (p50, p99) = (stats.p50.unwrap(), stats.p99.unwrap());
         assert!((p50 - 100.0).abs() < 0.1 && (p99 - 198.0).abs() < 0.2, "{p50} {p99}");
@@ -101,8 +188,35 @@ mod tests {
 
     #[test]
     fn what_was_never_sent_has_no_lag() {
-        let mut pace = Pace::new();
+        let mut pace = Pace::default();
         pace.push(&Row { intended: 10, end: 20, ..Row::EMPTY });
         assert_eq!((pace.sent, pace.lag_ms().p50), (0, None));
+    }
+
+    fn phase(strategy: &str) -> PhasePlan {
+        PhasePlan::new("profiling", inferometer_model::plan::PhaseKind::Profiling, strategy, Default::default())
+    }
+
+    #[test]
+    fn what_is_late_is_counted_and_a_burst_is_as_wide_as_its_sends() {
+        let mut pace = Pace::of(&phase("burst"));
+        for (intended, sent) in [(0, 1_000_000), (0, 3_500_000), (50_000_000, 50_000_000), (50_000_000, 60_000_001)] {
+            pace.push(&Row { intended, sent, permitted: sent, end: sent + 1, ..Row::EMPTY });
+        }
+        let report = pace.report(&phase("burst"), None);
+        assert_eq!((report.late, report.late_ms, report.burst_spread_ms), (Some(1), Some(10.0), Some(10.000_001)));
+    }
+
+    #[test]
+    fn a_schedule_that_follows_the_data_is_asked_for_at_the_datas_own_rate() {
+        let plan = phase("fixed_schedule");
+        let mut pace = Pace::of(&plan);
+        for second in 0..5 {
+            let at = second * 500_000_000;
+            pace.push(&Row { intended: at, sent: 2 * at, permitted: at, end: 2 * at, ..Row::EMPTY });
+        }
+        let report = pace.report(&plan, None);
+        assert_eq!((report.asked_rate, report.achieved_rate), (Some(2.0), Some(1.0)));
+        assert_eq!(report.asked, "5 requests at the times of the data set");
     }
 }

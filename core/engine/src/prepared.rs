@@ -1,9 +1,10 @@
 //! [`Prepared`]: a plan made ready, and the run itself.
 
 use crate::{
-    Control, EngineError, Exporters, Finished, artifacts, descriptors,
-    job::Job,
-    pool::{self, Pool},
+    Control, EngineError, Exporters, Finished, artifacts,
+    data::{self, Makers, OnDemand, Pool},
+    descriptors,
+    job::{FIXED_SCHEDULE, Job},
     precision::ClientFacts,
     ready,
     records::Records,
@@ -18,7 +19,7 @@ use crate::{
 };
 use inferometer_abi::{
     api::{Endpoint, Exporter, TelemetryCollector, TimingStrategy},
-    documents::{Component, DatasetRequest, Kind, Terminal},
+    documents::{Component, DatasetInfo, DatasetRequest, Kind, Terminal},
 };
 use inferometer_host::{Entry, Registry};
 use inferometer_metrics::{Options, Slos, TokenSource};
@@ -71,20 +72,18 @@ impl Prepared {
     ///
     /// # Errors
     /// Whatever the user has to mend before a request can be sent.
-    pub fn new(plan: Plan, registry: &Registry, invocation: Invocation, control: Control) -> Result<Self, EngineError> {
+    pub fn new(mut plan: Plan, registry: &Registry, invocation: Invocation, control: Control) -> Result<Self, EngineError> {
         let mut notes = plan.notes.clone();
         let mut components = Vec::new();
         for name in plan.plugin_options.keys() {
             registry.called(name).map_err(|error| config_error(format!("options for '{name}': {error}")))?;
         }
-        let options_of = |kind, name: &str| {
-            registry.find(kind, name).map(|entry| options_for(entry, &plan.plugin_options, Map::new()))
-        };
+        let given = plan.plugin_options.clone();
+        let options_of =
+            |kind, name: &str| registry.find(kind, name).map(|entry| options_for(entry, &given, Map::new()));
         let made = registry.endpoint(&plan.server.endpoint, &options_of(Kind::Endpoint, &plan.server.endpoint)?)?;
-        let endpoint = made.component;
+        let endpoint: Arc<dyn Endpoint> = made.component.into();
         components.push(made.used);
-        let slos = plan.objectives.as_deref().map(Slos::parse).transpose().map_err(goodput_error)?;
-        let options = metric_options(&plan, &*endpoint, slos)?;
         let resolved = inferometer_tokens::resolve(&TokenizerRequest {
             name: plan.tokenizer.name.clone(),
             model: plan.models.first().cloned().unwrap_or_default(),
@@ -104,7 +103,12 @@ impl Prepared {
             Some(_) => "--input-file",
             None => &plan.data.loader,
         }))?;
-        let pool = Pool::prepare(&plan, dataset.sessions, &*loader, &*endpoint, &text)?;
+        notes.extend(dataset.kind.as_ref().map(|kind| format!("the data set was taken for {kind}")));
+        notes.extend(dataset.notes.iter().cloned());
+        follow_times(&mut plan, &dataset, &mut notes)?;
+        let slos = plan.objectives.as_deref().map(Slos::parse).transpose().map_err(goodput_error)?;
+        let options = metric_options(&plan, &*endpoint, slos)?;
+        let pool = Arc::new(Pool::new(&plan, dataset, loader, Arc::clone(&endpoint), text)?);
         let mut exporters = Vec::new();
         for name in EXPORTERS.into_iter().chain(plan.exporters.iter().map(String::as_str)) {
             let made = registry.exporter(name, &options_of(Kind::Exporter, name)?)?;
@@ -132,17 +136,24 @@ impl Prepared {
         for shard in 0..workers {
             let mut own = Vec::new();
             for (index, phase) in job.phases.iter().map(|phase| &phase.plan).enumerate() {
-                let made = registry.timing(&phase.strategy, &options_of(Kind::Timing, &phase.strategy)?)?;
+                let entry = registry.find(Kind::Timing, &phase.strategy)?;
+                let options = options_for(entry, &plan.plugin_options, phase.strategy_options.clone());
+                let made = registry.timing(&phase.strategy, &options)?;
                 if shard == 0 && !components.contains(&made.used) {
                     components.push(made.used);
                 }
                 let mut strategy = made.component;
                 let spec = phase_spec(phase, seed_for(plan.seed, "timing", index as u64), shard, workers);
-                strategy.start(&spec, &job.pool).map_err(EngineError::component(&phase.strategy))?;
+                let timetable = OnDemand::new(&job.pool, phase.replay);
+                let started = strategy.start(&spec, &timetable);
+                // What is wrong with the times is the cause of what the strategy says of them.
+                timetable.finish()?;
+                started.map_err(EngineError::component(&phase.strategy))?;
                 own.push(strategy);
             }
             strategies.push(own);
         }
+        job.pool.prepare(job.phases[0].order(0))?;
         descriptors::provide(job.phases.iter().map(|phase| &phase.plan), workers.into(), collectors.len() as u64)?;
         Ok(Self {
             benchmark_id: benchmark_id(job.clock),
@@ -171,14 +182,15 @@ impl Prepared {
 
     /// The first `count` requests as they would be sent: session name and body.
     pub fn preview(&self, count: usize) -> Vec<(String, String)> {
-        let sessions = self.job.pool.sessions.iter();
-        let turns = sessions.flat_map(|session| session.turns.iter().map(move |turn| (session, turn)));
-        turns
-            .take(count)
-            .map(|(session, turn)| {
-                (session.name.clone(), String::from_utf8_lossy(pool::body(&turn.outgoing)).into_owned())
-            })
-            .collect()
+        let pool = &self.job.pool;
+        let order = self.job.phases[0].order(0);
+        let sessions = (0..pool.sessions()).map_while(|place| order.entry(place)).map_while(|entry| pool.look_up(entry, false).ok());
+        let shown = sessions.flat_map(|session| {
+            let name = session.name.clone();
+            let bodies: Vec<_> = session.turns.iter().filter_map(|turn| turn.encoded.as_ref()).map(data::body).map(|body| String::from_utf8_lossy(body).into_owned()).collect();
+            bodies.into_iter().map(move |body| (name.clone(), body))
+        });
+        shown.take(count).collect()
     }
 
     /// Makes the folder for the results.
@@ -206,6 +218,8 @@ impl Prepared {
         let (writer, links) = Writer::start(Spill::within(folder), workers)
             .map_err(|source| EngineError::System { what: "starting a thread for finished requests", source })?;
         let gate = Arc::new(Gate::new(workers));
+        let makers = Makers::start(&self.job.pool)
+            .map_err(|source| EngineError::System { what: "starting a thread for the data set", source })?;
         let mut threads = Vec::new();
         for ((shard, strategies), link) in self.strategies.into_iter().enumerate().zip(links) {
             let assignment = Assignment {
@@ -230,6 +244,7 @@ impl Prepared {
             let result = thread.join().unwrap_or_else(|_| Err(std::io::Error::other("a worker thread panicked")));
             found.push(result.map_err(|source| EngineError::System { what: "running a worker", source })?);
         }
+        drop(makers);
         self.job.control.counters.phase.store(u32::MAX, SeqCst);
         // An interrupt from here on finds the load complete.
         let was_stopped = self.job.control.is_stopped();
@@ -306,6 +321,26 @@ fn goodput_error(error: impl std::fmt::Display) -> EngineError {
     config_error(format!("--goodput: {error}"))
 }
 
+/// Lets data that has times of its own give the load its shape, where the user said nothing of that.
+fn follow_times(plan: &mut Plan, dataset: &DatasetInfo, notes: &mut Vec<String>) -> Result<(), EngineError> {
+    for phase in &mut plan.phases {
+        if phase.is_open_to_times && dataset.has_timestamps {
+            phase.strategy = FIXED_SCHEDULE.to_owned();
+            (phase.concurrency, phase.is_open_to_times) = (None, false);
+            notes.push(
+                "the requests are sent at the times the data set gives them; --no-fixed-schedule sends them by a closed loop"
+                    .to_owned(),
+            );
+        } else if phase.strategy == FIXED_SCHEDULE && !dataset.has_timestamps {
+            return Err(config_error(
+                "--fixed-schedule: the data set does not say when its sessions are to be sent; give one with timestamps, \
+                 or leave the flag out",
+            ));
+        }
+    }
+    Ok(())
+}
+
 /// Which metrics this run has.
 fn metric_options(plan: &Plan, endpoint: &dyn Endpoint, slos: Option<Slos>) -> Result<Options, EngineError> {
     let info = endpoint.info();
@@ -326,7 +361,7 @@ fn metric_options(plan: &Plan, endpoint: &dyn Endpoint, slos: Option<Slos>) -> R
         produces_tokens: info.produces_tokens,
         tokenizes_input: info.tokenizes_input,
         token_source: if plan.tokenizer.server_only { TokenSource::ServerOnly } else { TokenSource::ServerFirst },
-        open_loop: plan.phases.last().is_some_and(|phase| phase.rate.is_some()),
+        open_loop: plan.phases.last().is_some_and(PhasePlan::is_open_loop),
         slos,
     };
     if let Some(slos) = &options.slos {

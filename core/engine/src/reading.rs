@@ -3,6 +3,7 @@
 use crate::{
     job::Job,
     segment::{FirstEvent, gaps},
+    slots::Slot,
 };
 use inferometer_abi::{
     RVec,
@@ -64,6 +65,8 @@ pub(crate) struct Reading<'a> {
     streamed: bool,
     /// A terminator or a finish reason was seen.
     ended: bool,
+    /// The slot that is free for another with the first content.
+    prefill: Option<Slot<'a>>,
 }
 
 impl<'a> Reading<'a> {
@@ -75,6 +78,7 @@ impl<'a> Reading<'a> {
         row: &'a mut Row,
         buffers: &'a mut Buffers,
         first: &'a mut FirstEvent,
+        prefill: Option<Slot<'a>>,
     ) -> Self {
         Self {
             job,
@@ -91,6 +95,7 @@ impl<'a> Reading<'a> {
             events: 0,
             streamed: false,
             ended: false,
+            prefill,
         }
     }
 
@@ -159,6 +164,7 @@ impl<'a> Reading<'a> {
         let row = &mut *self.row;
         if row.events == 0 {
             *self.first = FirstEvent { text: kept.len() as u32, reasoning: thought.len() as u32 };
+            self.prefill = None;
         }
         let Arrival { at_ns, lag_ns } = arrival;
         if self.streamed {

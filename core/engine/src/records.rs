@@ -154,7 +154,7 @@ mod tests {
     };
     use inferometer_abi::types::{NO_COUNT, Outcome};
     use inferometer_metrics::Options;
-    use inferometer_model::{Failure, FailureKind, Row, plan::PhaseKind};
+    use inferometer_model::{Failure, FailureKind, Row, plan::{PhaseKind, PhasePlan, Stop}};
     use proptest::prelude::*;
     use std::fs::File;
 
@@ -193,7 +193,7 @@ mod tests {
         let failure = (!row.is_ok()).then(|| Failure::new(FailureKind::Timeout, words));
         let first = FirstEvent { text: 3, reasoning: 0 };
         let answer = row.is_ok().then_some(Answer { text: b"one two three", reasoning: b"", first });
-        segment.push(Entry { row, session: row.index * 7, gaps, answer, failure });
+        segment.push(Entry { row, session: row.index * 7, gaps, answer, failure, sent: None });
     }
 
     type Maker = Box<dyn FnOnce() -> io::Result<File> + Send + Sync>;
@@ -255,7 +255,8 @@ mod tests {
     fn report(records: &Records) -> String {
         let options = Options { streaming: true, produces_tokens: true, ..Options::default() };
         let client = ClientFacts::of(&[]);
-        let Totals { phases, counted, resent, precision, reach, .. } = Totals::of(&KINDS, records, &options, &client);
+        let plans = KINDS.map(|kind| PhasePlan::new("", kind, "", Stop::default()));
+        let Totals { phases, counted, resent, precision, reach, .. } = Totals::of(&plans.each_ref(), records, &options, &client);
         let phases: Vec<_> = phases
             .into_iter()
             .map(|phase| (phase.summary.finish(), phase.pace.lag_ms(), phase.failures.groups()))

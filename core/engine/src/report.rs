@@ -21,7 +21,7 @@ use inferometer_model::{
     config::ExportLevel,
     plan::{PhaseKind, PhasePlan, Plan},
 };
-use std::path::Path;
+use std::{path::Path, sync::atomic::Ordering::Relaxed};
 
 /// What the report is made of besides rows.
 pub(crate) struct Facts<'a> {
@@ -70,9 +70,9 @@ impl Kept {
 
 /// Everything a run found, and whether no connection was ever made.
 pub(crate) fn report(job: &Job, records: &Records, facts: Facts<'_>) -> (Report, Reach) {
-    let kinds: Vec<PhaseKind> = job.phases.iter().map(|phase| phase.plan.kind).collect();
+    let plans: Vec<&PhasePlan> = job.phases.iter().map(|phase| &phase.plan).collect();
     let Totals { phases: totals, counted, resent, precision, reach, lost } =
-        Totals::of(&kinds, records, facts.options, &facts.client);
+        Totals::of(&plans, records, facts.options, &facts.client);
     let mut phases: Vec<PhaseReport> = Vec::new();
     let mut unseen = Vec::new();
     for (index, totals) in totals.into_iter().enumerate() {
@@ -80,7 +80,9 @@ pub(crate) fn report(job: &Job, records: &Records, facts: Facts<'_>) -> (Report,
         let start_ns = phases.iter().map(|phase| phase.end_ns).max().unwrap_or(0);
         let next = job.phases.get(index + 1).map(Phase::start_ns);
         let alone = Window { start_ns, end_ns: next.filter(|&next| next > 0).unwrap_or(u64::MAX) };
-        let phase = phase(&job.phases[index].plan, totals, facts.kept.missed(index), alone, &facts);
+        let mut phase = phase(&job.phases[index].plan, totals, facts.kept.missed(index), alone, &facts);
+        let waited = job.phases[index].waited();
+        phase.load.waited_for_data = (waited > 0).then_some(waited);
         if job.phases[index].plan.kind == PhaseKind::Profiling && phase.end_ns > 0 {
             let window = Window { start_ns: phase.start_ns, end_ns: phase.end_ns };
             unseen.extend(facts.logs.iter().filter_map(|log| log.unseen(Span { window, alone })));
@@ -102,6 +104,9 @@ pub(crate) fn report(job: &Job, records: &Records, facts: Facts<'_>) -> (Report,
         notes.extend(counted.compared_note(measured_ok));
     }
     notes.extend(resent_note(resent));
+    let waited = measured().filter_map(|phase| phase.load.waited_for_data).sum();
+    notes.extend(waited_note(waited));
+    notes.extend(unsent_note(job.control.counters.unsent.load(Relaxed)));
     let unstreamed = |phase: &&PhaseReport| {
         phase.outcomes.ok > 0 && phase.kind == "profiling" && !phase.metrics.contains_key("time_to_first_token")
     };
@@ -190,6 +195,23 @@ fn telemetry(logs: &[SourceLog], span: Option<Span>) -> Vec<Series> {
     let Some(span) = span else { return Vec::new() };
     let series = |(index, log): (usize, &SourceLog)| summarize(index, &log.source, log.readings(), span);
     logs.iter().enumerate().flat_map(series).collect()
+}
+
+/// Requests whose prompts were not made in time.
+fn waited_note(waited: u64) -> Option<String> {
+    (waited > 0).then(|| {
+        format!(
+            "{waited} requests waited for their prompts to be made, and were late by that; fewer or shorter prompts \
+             (--num-dataset-entries, --isl) are made faster than they are sent"
+        )
+    })
+}
+
+/// Turns that could not be sent.
+fn unsent_note(unsent: u64) -> Option<String> {
+    (unsent > 0).then(|| {
+        format!("{unsent} later turns were not sent, since the reply they build on was not got; they are no arrivals")
+    })
 }
 
 /// Requests sent twice, which a server that closes connections at will makes necessary.

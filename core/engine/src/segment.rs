@@ -48,6 +48,8 @@ pub(crate) struct Entry<'a> {
     /// Its answer, if the tokens are to be counted.
     pub(crate) answer: Option<Answer<'a>>,
     pub(crate) failure: Option<Failure>,
+    /// The body that was sent, where it cannot be made again.
+    pub(crate) sent: Option<&'a [u8]>,
 }
 
 /// Finished requests.
@@ -64,7 +66,12 @@ pub(crate) struct Segment {
     failures: Vec<(u32, Failure)>,
     /// Bytes of the failures' messages.
     message_bytes: usize,
-    /// The answers' text; it follows the rest in a file.
+    /// By row, where the bodies end that are kept.
+    sent_ends: Vec<(u32, u32)>,
+    /// Those bodies; they follow the rest in a file.
+    #[serde(skip)]
+    sent: Vec<u8>,
+    /// The answers' text; it comes last in a file.
     #[serde(skip)]
     text: Vec<u8>,
 }
@@ -97,6 +104,10 @@ impl Segment {
             self.message_bytes += failure.message.len();
             self.failures.push((row, failure));
         }
+        if let Some(sent) = entry.sent {
+            self.sent.extend_from_slice(sent);
+            self.sent_ends.push((row, self.sent.len() as u32));
+        }
     }
 
     pub(crate) fn is_full(&self) -> bool {
@@ -112,6 +123,8 @@ impl Segment {
             + size_of_val(&*self.answers)
             + size_of_val(&*self.failures)
             + self.message_bytes
+            + size_of_val(&*self.sent_ends)
+            + self.sent.len()
             + self.text.len()
     }
 
@@ -129,6 +142,13 @@ impl Segment {
     pub(crate) fn gaps(&self, row: usize) -> &[u32] {
         let start = row.checked_sub(1).map_or(0, |before| self.gap_ends[before]);
         &self.gaps[start as usize..self.gap_ends[row] as usize]
+    }
+
+    /// The body that a row's request had, where it was kept.
+    pub(crate) fn sent(&self, row: usize) -> Option<&[u8]> {
+        let at = self.sent_ends.binary_search_by_key(&(row as u32), |(row, _)| *row).ok()?;
+        let start = at.checked_sub(1).map_or(0, |before| self.sent_ends[before].1);
+        Some(&self.sent[start as usize..self.sent_ends[at].1 as usize])
     }
 
     /// How a row failed.
@@ -172,6 +192,8 @@ impl Segment {
         self.answers.clear();
         self.failures.clear();
         self.message_bytes = 0;
+        self.sent_ends.clear();
+        self.sent.clear();
         self.text.clear();
     }
 
@@ -181,6 +203,7 @@ impl Segment {
     /// When it cannot be put into bytes.
     pub(crate) fn write(&self, out: &mut Vec<u8>) -> io::Result<usize> {
         *out = postcard::to_extend(self, std::mem::take(out)).map_err(io::Error::other)?;
+        out.extend_from_slice(&self.sent);
         out.extend_from_slice(&self.text);
         Ok(self.text.len())
     }
@@ -190,9 +213,12 @@ impl Segment {
     /// # Errors
     /// When they are none.
     pub(crate) fn read(bytes: &[u8], text: usize) -> io::Result<Self> {
-        let (fixed, text) = bytes.split_at(bytes.len().saturating_sub(text));
-        let segment: Self = postcard::from_bytes(fixed).map_err(io::Error::other)?;
-        Ok(Self { text: text.to_vec(), ..segment })
+        let (rest, text) = bytes.split_at(bytes.len().saturating_sub(text));
+        let (segment, sent): (Self, _) = postcard::take_from_bytes(rest).map_err(io::Error::other)?;
+        if sent.len() != segment.sent_ends.last().map_or(0, |(_, end)| *end as usize) {
+            return Err(io::Error::other("bodies are missing"));
+        }
+        Ok(Self { sent: sent.to_vec(), text: text.to_vec(), ..segment })
     }
 }
 
@@ -245,7 +271,7 @@ mod tests {
         let row = Row { session: 77_000, intended: 17_000_000_000, end: 17_000_000_900, ..Row::EMPTY };
         let stamps = Row { permitted: row.end, connected: row.end, sent: row.end, written: row.end, ..row };
         let row = Row { first_byte: row.end, headers: row.end, last: row.end, last_byte: row.end, ..stamps };
-        segment.push(Entry { row: &row, session: 1_000_000, gaps: &[7; 3], answer: None, failure: None });
+        segment.push(Entry { row: &row, session: 1_000_000, gaps: &[7; 3], answer: None, failure: None, sent: None });
         assert_eq!(segment.bytes(), 228 + 3 * 4);
         let mut bytes = Vec::new();
         segment.write(&mut bytes).unwrap();
@@ -267,6 +293,7 @@ mod tests {
                     prop::collection::vec(any::<u32>(), 0..5),
                     prop::option::of((any::<Vec<u8>>(), any::<Vec<u8>>(), any::<u32>())),
                     prop::option::of(".{0,20}"),
+                    prop::option::of(any::<Vec<u8>>()),
                 ),
                 0..20,
             ),
@@ -276,26 +303,28 @@ mod tests {
                 .iter()
                 .map(|([index, end, _], ..)| Row { index: *index, end: *end, outcome: Outcome::CANCELLED, ..Row::EMPTY })
                 .collect();
-            for (row, ([.., session], gaps, answer, message)) in rows.iter().zip(&kept) {
+            for (row, ([.., session], gaps, answer, message, sent)) in rows.iter().zip(&kept) {
                 let answer = answer.as_ref().map(|(text, reasoning, first)| Answer {
                     text,
                     reasoning,
                     first: FirstEvent { text: *first, reasoning: 3 },
                 });
                 let failure = message.clone().map(|message| Failure::new(FailureKind::Reset, message));
-                segment.push(Entry { row, session: *session, gaps, answer, failure });
+                let sent = sent.as_deref();
+                segment.push(Entry { row, session: *session, gaps, answer, failure, sent });
             }
             let mut bytes = vec![1, 2, 3];
             let text = segment.write(&mut bytes).unwrap();
             for segment in [&segment, &Segment::read(&bytes[3..], text).unwrap()] {
                 prop_assert_eq!(segment.rows.len(), kept.len());
                 let mut answers = segment.answers();
-                for (n, ([index, end, session], gaps, answer, message)) in kept.iter().enumerate() {
+                for (n, ([index, end, session], gaps, answer, message, sent)) in kept.iter().enumerate() {
                     let row = &segment.rows[n];
                     prop_assert_eq!((row.index, row.end, row.outcome), (*index, *end, Outcome::CANCELLED));
                     prop_assert_eq!((segment.session(n), segment.gaps(n)), (*session, &gaps[..]));
                     let failure = segment.failure(n).map(|failure| failure.message.to_string());
                     prop_assert_eq!(&failure, message);
+                    prop_assert_eq!(segment.sent(n), sent.as_deref());
                     if let Some((text, reasoning, first)) = answer {
                         let (row, found) = answers.next().unwrap();
                         prop_assert_eq!((row, found.first.text), (n, *first));

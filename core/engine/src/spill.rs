@@ -292,7 +292,7 @@ mod tests {
         for index in 0..2 * most {
             let mut segment = Segment::default();
             let row = Row { index, ..Row::EMPTY };
-            segment.push(Entry { row: &row, session: index, gaps: &[7], answer: None, failure: None });
+            segment.push(Entry { row: &row, session: index, gaps: &[7], answer: None, failure: None, sent: None });
             segments.extend(links[0].send(segment).map(Stored::from));
         }
         assert!(segments.len() as u64 >= most, "{}", segments.len());

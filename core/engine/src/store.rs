@@ -38,6 +38,20 @@ pub(crate) struct Store {
     pub(crate) missed: Vec<u64>,
 }
 
+/// A request that has ended, to be kept.
+pub(crate) struct Kept<'a> {
+    pub(crate) row: &'a Row,
+    /// Number of its session in the schedule.
+    pub(crate) session: u64,
+    pub(crate) buffers: &'a Buffers,
+    pub(crate) first: FirstEvent,
+    pub(crate) failure: Option<Failure>,
+    /// The body that was sent, where it cannot be made again.
+    pub(crate) sent: Option<&'a [u8]>,
+    /// Whether its phase is the result.
+    pub(crate) measured: bool,
+}
+
 impl Store {
     /// The store of worker `shard` of `shards`. With `counts`, answers are kept where their tokens have to be counted.
     pub(crate) fn new(shard: usize, shards: usize, link: Link, counts: bool) -> Self {
@@ -50,18 +64,10 @@ impl Store {
         }
     }
 
-    /// Keeps a request. `session` is the number of its session in the schedule.
-    pub(crate) fn keep(
-        &mut self,
-        row: &Row,
-        session: u64,
-        buffers: &Buffers,
-        first: FirstEvent,
-        failure: Option<Failure>,
-        is_measured: bool,
-    ) {
-        let answer = self.is_to_be_counted(row, buffers, is_measured).then(|| {
-            self.to_count += u64::from(is_measured);
+    /// Keeps a request.
+    pub(crate) fn keep(&mut self, Kept { row, session, buffers, first, failure, sent, measured }: Kept<'_>) {
+        let answer = self.is_to_be_counted(row, buffers, measured).then(|| {
+            self.to_count += u64::from(measured);
             self.cut += u64::from(buffers.is_cut);
             if buffers.is_cut {
                 Answer::default()
@@ -69,7 +75,7 @@ impl Store {
                 Answer { text: &buffers.text, reasoning: &buffers.reasoning, first }
             }
         });
-        self.filling.push(Entry { row, session, gaps: &buffers.gaps, answer, failure });
+        self.filling.push(Entry { row, session, gaps: &buffers.gaps, answer, failure, sent });
         if self.filling.is_full() {
             self.put_away();
         }
@@ -153,10 +159,14 @@ mod tests {
         }
     }
 
+    fn of<'a>(row: &'a Row, buffers: &'a Buffers, measured: bool) -> Kept<'a> {
+        Kept { row, session: 0, buffers, first: FirstEvent::default(), failure: None, sent: None, measured }
+    }
+
     fn kept(store: &mut Store, row: &Row, is_measured: bool) -> bool {
         let mut buffers = Buffers::default();
         buffers.text.extend_from_slice(b"words");
-        store.keep(row, 0, &buffers, FirstEvent::default(), None, is_measured);
+        store.keep(of(row, &buffers, is_measured));
         let last = store.filling.rows.len() - 1;
         store.filling.answers().last().is_some_and(|(row, answer)| row == last && answer.text == b"words")
     }
@@ -179,12 +189,12 @@ mod tests {
         let mut buffers = Buffers::default();
         buffers.reasoning.extend_from_slice(b"thoughts");
         for _ in 0..3 {
-            store.keep(&ok(), 0, &buffers, FirstEvent::default(), None, true);
+            store.keep(of(&ok(), &buffers, true));
         }
         assert_eq!((store.filling.answers().count(), store.to_count, store.checks), (3, 3, 1));
         let counted = Row { usage_reasoning: 4, ..ok() };
         for _ in 0..3 {
-            store.keep(&counted, 0, &buffers, FirstEvent::default(), None, true);
+            store.keep(of(&counted, &buffers, true));
         }
         assert_eq!(store.to_count, 4, "of those that it did, only as many as are checked");
     }

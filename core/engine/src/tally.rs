@@ -1,7 +1,8 @@
 //! Counting tokens by the local tokenizer, after the load: the measured threads never do.
 
 use crate::{
-    pool::Pool,
+    data::{Pool, body},
+    prompt::text_of,
     reading::unescape,
     records::Records,
     segment::{Answer, Segment},
@@ -45,7 +46,7 @@ struct Counts {
 fn count_all(segment: &Segment, threads: usize, prompts: &Prompts<'_>) -> Vec<(usize, Counts)> {
     let failed = segment.failures().map(|(row, _)| row).filter(|row| segment.rows[*row].outcome == Outcome::ERROR);
     let jobs: Vec<(usize, Answer<'_>)> = segment.answers().chain(failed.map(|row| (row, Answer::default()))).collect();
-    let count = |(row, answer): &(usize, Answer<'_>)| (*row, prompts.count(&segment.rows[*row], answer));
+    let count = |(row, answer): &(usize, Answer<'_>)| (*row, prompts.count(segment, *row, answer));
     let share = jobs.len().div_ceil(threads).max(SHARE);
     thread::scope(|scope| {
         let mut shares = jobs.chunks(share);
@@ -67,8 +68,8 @@ struct Prompts<'a> {
 }
 
 impl Prompts<'_> {
-    fn count(&self, row: &Row, answer: &Answer<'_>) -> Counts {
-        let prompt = self.prompt(row);
+    fn count(&self, segment: &Segment, row: usize, answer: &Answer<'_>) -> Counts {
+        let prompt = segment.sent(row).map_or_else(|| self.prompt(&segment.rows[row]), |body| self.tokens(&text_of(body)));
         let Answer { text, reasoning, first } = answer;
         if text.is_empty() && reasoning.is_empty() {
             return Counts { prompt, output: NO_COUNT, reasoning: NO_COUNT, first: NO_COUNT };
@@ -88,9 +89,13 @@ impl Prompts<'_> {
         if let Some(known) = counted().get(&place) {
             return *known;
         }
-        let session = self.pool.sessions.get(row.session as usize);
-        let turn = session.and_then(|session| session.turns.get(row.turn as usize));
-        let count = turn.map_or(NO_COUNT, |turn| self.tokens(&turn.prompt));
+        let session = self.pool.look_up(row.session, true).ok();
+        let turn = session.as_ref().and_then(|session| session.turns.get(row.turn as usize));
+        let count = turn.map_or(NO_COUNT, |turn| match (turn.prompt(), &turn.encoded) {
+            (Some(prompt), _) => self.tokens(&prompt),
+            (None, Some(outgoing)) => self.tokens(&text_of(body(outgoing))),
+            (None, None) => NO_COUNT,
+        });
         counted().insert(place, count);
         count
     }

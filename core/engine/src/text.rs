@@ -19,17 +19,23 @@ impl Text {
     }
 }
 
+impl Text {
+    fn generator(&self) -> Result<&TextGenerator> {
+        let make = || TextGenerator::new(&self.tokenizer).map_err(|e| e.to_string());
+        self.generator.get_or_init(make).as_ref().map_err(Error::config)
+    }
+}
+
 impl TextTools for Text {
     fn count(&self, text: &str) -> u64 {
         self.tokenizer.count(text).map_or(0, |count| count as u64)
     }
 
     fn text(&self, seed: u64, tokens: u64) -> Result<String> {
-        let generator = self
-            .generator
-            .get_or_init(|| TextGenerator::new(&self.tokenizer).map_err(|e| e.to_string()))
-            .as_ref()
-            .map_err(Error::config)?;
-        generator.text(seed, usize::try_from(tokens).unwrap_or(usize::MAX)).map_err(Error::config)
+        self.generator()?.text(seed, usize::try_from(tokens).unwrap_or(usize::MAX)).map_err(Error::config)
+    }
+
+    fn continuation(&self, seed: u64, tokens: u64) -> Result<String> {
+        self.generator()?.continuation(seed, usize::try_from(tokens).unwrap_or(usize::MAX)).map_err(Error::config)
     }
 }

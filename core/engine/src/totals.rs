@@ -9,7 +9,7 @@ use crate::{
 };
 use inferometer_abi::types::NO_COUNT;
 use inferometer_metrics::{Options, Summary};
-use inferometer_model::{Row, plan::PhaseKind};
+use inferometer_model::{Row, plan::{PhaseKind, PhasePlan}};
 
 /// A difference between the server's and the local token counts beyond this is worth a note.
 const COUNT_DIFFERENCE: f64 = 0.1;
@@ -34,14 +34,14 @@ pub(crate) struct PhaseTotals {
 }
 
 impl Totals {
-    /// Goes through all `records` of phases of `kinds`.
-    pub(crate) fn of(kinds: &[PhaseKind], records: &Records, options: &Options, client: &ClientFacts) -> Self {
-        let phase = |_| PhaseTotals {
+    /// Goes through all `records` of phases of `plans`.
+    pub(crate) fn of(plans: &[&PhasePlan], records: &Records, options: &Options, client: &ClientFacts) -> Self {
+        let phase = |plan: &&PhasePlan| PhaseTotals {
             summary: Summary::new(options.clone()),
-            pace: Pace::new(),
+            pace: Pace::of(plan),
             failures: Failures::default(),
         };
-        let mut phases: Vec<PhaseTotals> = kinds.iter().map(phase).collect();
+        let mut phases: Vec<PhaseTotals> = plans.iter().map(phase).collect();
         let (mut counted, mut resent, mut reach) = (Counted::default(), 0, Reach::default());
         let mut precision = Precision::new(client);
         let mut gaps_ns = Vec::new();
@@ -52,7 +52,7 @@ impl Totals {
                 gaps::read(segment.gaps(n), &mut gaps_ns);
                 phase.summary.push(row, &gaps_ns);
                 phase.pace.push(row);
-                if kinds[usize::from(row.phase)] == PhaseKind::Profiling {
+                if plans[usize::from(row.phase)].kind == PhaseKind::Profiling {
                     counted.push(row);
                     resent += u64::from(row.resent);
                     precision.push(row, &gaps_ns);

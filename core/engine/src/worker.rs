@@ -1,9 +1,12 @@
 //! [`Worker`]: one OS thread of the load, with its own runtime, connections, schedule and store.
 
 use crate::{
-    flight::{self, Flight},
-    job::{Course, Job, Phase},
+    data::Conversation,
+    flight::Flight,
+    job::{Job, Phase},
     reading::Buffers,
+    session::{Start, session},
+    slots::Slots,
     store::Store,
     telemetry::Telemetry,
 };
@@ -126,7 +129,7 @@ pub(crate) fn run(assignment: Assignment) -> io::Result<Found> {
                 telemetry.read_between();
             }
             job.control.counters.begin_phase(index as u32 + 1);
-            phase.begin(job.clock.now(), index.checked_sub(1).map(|before| &job.phases[before]));
+            phase.begin(job.clock.now(), index.checked_sub(1).map(|before| &job.phases[before]), &job.pool);
         }
         gate.barrier.wait();
         let (wall, cpu, waited) = (job.clock.now(), thread_cpu_ns(), thread_wait_ns());
@@ -146,6 +149,9 @@ pub(crate) fn run(assignment: Assignment) -> io::Result<Found> {
             wake: Notify::new(),
         });
         let local = LocalSet::new();
+        if shard == 0 {
+            grow(&local, &worker);
+        }
         let phase_under_way = async {
             tokio::select! {
                 biased;
@@ -159,6 +165,7 @@ pub(crate) fn run(assignment: Assignment) -> io::Result<Found> {
         }
         // What is still in flight is dropped here, and each such request keeps a row that says so.
         drop(local);
+        phase.end(&job.pool);
         store.borrow_mut().missed.push(worker.missed());
         found.strategy_error = worker.error.take().or(found.strategy_error.take());
         found.lags = client.take_lags();
@@ -179,6 +186,21 @@ fn tools() -> io::Result<(Runtime, Timers, impl Future<Output = ()>)> {
         Timers::new()?
     };
     Ok((runtime, timers, driver))
+}
+
+/// Sets slots growing that are to grow.
+fn grow(local: &LocalSet, worker: &Rc<Worker>) {
+    for of in [(|phase| phase.slots.as_ref()) as fn(&Phase) -> Option<&Slots>, |phase| phase.prefill.as_ref()] {
+        if of(worker.phase()).is_some_and(Slots::is_ramped) {
+            let worker = Rc::clone(worker);
+            local.spawn_local(async move {
+                let phase = worker.phase();
+                if let Some(slots) = of(phase) {
+                    slots.grow(worker.job.clock, &worker.timers, phase.start_ns()).await;
+                }
+            });
+        }
+    }
 }
 
 /// Launches sessions when their time comes, until the phase ends; then waits for answers.
@@ -308,28 +330,47 @@ impl Worker {
         missed
     }
 
-    /// The first request of an arrival.
-    fn arrive(self: &Rc<Self>, arrival: &Arrival) -> (Course, Flight) {
+    /// How a session begins that has arrived.
+    fn arrive(self: &Rc<Self>, arrival: &Arrival) -> Start {
         let phase = self.phase();
         let course = phase.course(arrival, &self.job.pool);
         let intended = phase.start_ns().saturating_add(arrival.intended_ns);
-        (course, Flight::new(self, arrival.request, &course, 0, intended))
+        let &Arrival { request, turn, gap_ns, .. } = arrival;
+        let flight = Flight::new(self, request, &course, turn, intended);
+        Start { course, flight, turn, gap_ns, inherited: Conversation::default(), is_branch: false }
     }
 
     /// Begins a session.
     fn launch(self: &Rc<Self>, arrival: Arrival) {
-        let (mut course, mut flight) = self.arrive(&arrival);
-        let live = Live::new(self);
+        let mut start = self.arrive(&arrival);
+        let live = self.guard();
         tokio::task::spawn_local(async move {
             let worker = &live.0;
             loop {
-                let flow = flight::session(worker, worker.phase(), course, flight).await;
+                let flow = session(worker, worker.phase(), start).await;
                 match worker.ended(&flow) {
-                    Some(next) => (course, flight) = worker.arrive(&next),
+                    Some(next) => start = worker.arrive(&next),
                     None => return,
                 }
             }
         });
+    }
+
+    /// The phase waits for what is under way as long as it holds one of these.
+    pub(crate) fn guard(self: &Rc<Self>) -> Live {
+        Live::new(self)
+    }
+
+    /// A session begins, or ceases, to think without holding a slot. Another may begin meanwhile.
+    pub(crate) fn thinks(self: &Rc<Self>, begins: bool) {
+        self.pump.borrow_mut().thinks(begins);
+        if begins && !self.job.control.is_stopped() {
+            if let Action::Launch(another) = self.look() {
+                self.launch(another);
+                // Whatever follows, the driver launches.
+                self.wake.notify_one();
+            }
+        }
     }
 
     /// Something of ours panicked: the run stops with what there is.
@@ -375,7 +416,7 @@ impl Worker {
 }
 
 /// A session under way, for as long as it lives.
-struct Live(Rc<Worker>);
+pub(crate) struct Live(Rc<Worker>);
 
 impl Live {
     fn new(worker: &Rc<Worker>) -> Self {

@@ -22,6 +22,10 @@ pub struct Arrival {
     pub is_exact: bool,
     /// When the schedule wants it sent, in nanoseconds since the phase began.
     pub intended_ns: u64,
+    /// The turn to begin with.
+    pub turn: u32,
+    /// Least time from one turn's intended send to the next one's, in nanoseconds.
+    pub gap_ns: u64,
 }
 
 /// What to do next.
@@ -47,6 +51,8 @@ pub struct Pump {
     budget: Arc<Budget>,
     duration_ns: u64,
     load: Load,
+    /// Sessions between two turns that hold no slot, which the strategy takes for no load.
+    thinking: u32,
     /// An arrival whose time has not come.
     pending: Option<Step>,
     state: State,
@@ -68,7 +74,7 @@ impl Pump {
     /// A pump of a strategy that has been started; `duration_ns`: when to stop sending.
     pub fn new(strategy: Box<dyn TimingStrategy>, budget: Arc<Budget>, duration_ns: Option<u64>) -> Self {
         let duration_ns = duration_ns.unwrap_or(u64::MAX);
-        Self { strategy, budget, duration_ns, load: Load::default(), pending: None, state: State::Running }
+        Self { strategy, budget, duration_ns, load: Load::default(), thinking: 0, pending: None, state: State::Running }
     }
 
     /// What to do at `now_ns`.
@@ -110,7 +116,8 @@ impl Pump {
         if let Some(step) = self.pending.take() {
             return Ok(step);
         }
-        let step = self.strategy.next(now_ns, &self.load).and_then(|step| match step.kind {
+        let load = Load { open: self.load.open - self.thinking, ..self.load };
+        let step = self.strategy.next(now_ns, &load).and_then(|step| match step.kind {
             StepKind::SEND | StepKind::WAIT | StepKind::PARK | StepKind::END => Ok(step),
             StepKind(unknown) => {
                 Err(Error::new(ErrorKind::UNSUPPORTED, format!("it gave a step of unknown kind {unknown}")))
@@ -135,7 +142,14 @@ impl Pump {
         self.load.open += 1;
         self.load.sent += 1;
         let is_exact = step.session != ANY_SESSION && step.flags & step_flags::EXACT != 0;
-        Some(Arrival { request, session, is_exact, intended_ns: step.at_ns })
+        let (intended_ns, turn, gap_ns) = (step.at_ns, step.turn, step.gap_ns());
+        Some(Arrival { request, session, is_exact, intended_ns, turn, gap_ns })
+    }
+
+    /// A session of this worker that is between two turns begins, or ceases, to be no load: where slots are requests', they
+    /// are free for others while it thinks.
+    pub fn thinks(&mut self, begins: bool) {
+        self.thinking = if begins { self.thinking + 1 } else { self.thinking.saturating_sub(1) };
     }
 
     /// Arrivals that were due before the phase's end and were not launched: the worker did not come round to them.

@@ -12,6 +12,11 @@ impl ConfigError {
     }
 }
 
+/// The error of a setting that cannot be used.
+pub(crate) fn refuse<T>(text: impl Into<String>) -> Result<T, ConfigError> {
+    Err(ConfigError::new(text))
+}
+
 /// How the program ends. Scripts rely on these numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]

@@ -13,6 +13,8 @@ pub mod resolve;
 mod row;
 pub mod secret;
 mod telemetry;
+#[cfg(test)]
+mod testing;
 pub mod values;
 
 pub use clock::Clock;

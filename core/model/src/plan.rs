@@ -8,7 +8,7 @@ use crate::{
     secret::{self, Secret},
 };
 use inferometer_abi::documents::DatasetRequest;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, net::IpAddr, path::PathBuf};
 use url::Url;
 
@@ -224,7 +224,11 @@ impl PhasePlan {
 
     /// Whether arrivals come by the clock, whatever the server does.
     pub fn is_open_loop(&self) -> bool {
-        self.rate.is_some() && self.strategy != "user_centric" || self.strategy == "fixed_schedule"
+        match self.strategy.as_str() {
+            "burst" | "fixed_schedule" => true,
+            "user_centric" => false,
+            _ => self.rate.is_some(),
+        }
     }
 }
 
@@ -257,7 +261,7 @@ pub struct Cancellation {
 }
 
 /// Whether a phase is measured.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PhaseKind {
     /// It is kept out of the results.

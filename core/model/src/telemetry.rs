@@ -239,10 +239,10 @@ fn formats(config: &RawConfig) -> Result<Vec<String>, ConfigError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{file::PluginSettings, resolve::resolve};
+    use crate::{file::PluginSettings, resolve::resolve, testing::typed};
 
     fn plan(change: impl FnOnce(&mut RawConfig)) -> Result<TelemetryPlan, ConfigError> {
-        let mut config = RawConfig { model: vec!["m".to_owned()], ..RawConfig::default() };
+        let mut config = typed("--model m");
         change(&mut config);
         resolve(&config, &PluginSettings::default(), 1).map(|plan| plan.telemetry)
     }
@@ -269,7 +269,7 @@ mod tests {
 
     #[test]
     fn the_gpus_of_this_machine_say_nothing_of_a_server_elsewhere() {
-        let far = sources(|config| config.url = texts(&["http://far.example:8000/v1"]));
+        let far = sources(|config| config.server.url = texts(&["http://far.example:8000/v1"]));
         assert!(far.iter().all(|(flag, ..)| *flag != SourceFlag::Gpu), "{far:?}");
         assert_eq!(far[0].1, "http://far.example:8000/metrics");
     }
@@ -297,8 +297,8 @@ mod tests {
     #[test]
     fn the_servers_own_page_is_asked_with_the_loads_headers_and_nobody_sees_them() {
         let plan = plan(|config| {
-            config.api_key = Some("sesame".to_owned());
-            config.header = texts(&["X-Team: blue"]);
+            config.server.api_key = Some("sesame".to_owned());
+            config.server.header = texts(&["X-Team: blue"]);
             config.server_metrics = texts(&["other:9000"]);
         })
         .unwrap();

@@ -1,7 +1,7 @@
 //! Values with units and lists, as flags and files spell them.
 
-use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
-use std::str::FromStr;
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+use std::{fmt, str::FromStr};
 
 /// A count: `200`, `10k`, `2M`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -37,9 +37,26 @@ impl<'de> Deserialize<'de> for Count {
     }
 }
 
+/// A number, in any notation: `4`, `0.5`, `1e3`; also `inf`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Number(pub f64);
+
+impl FromStr for Number {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        text.trim().parse().map(Self).map_err(|_| format!("'{text}' is not a number; write one such as 4 or 0.5"))
+    }
+}
+
+impl fmt::Display for Number {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
 /// A length of time in seconds: `30`, `0.5`, `500ms`, `3m`, `1h`, `inf`.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-#[serde(transparent)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Seconds(pub f64);
 
 impl Seconds {
@@ -54,25 +71,59 @@ impl FromStr for Seconds {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || format!("'{text}' is not a time; write seconds such as 30 or 0.5, or 500ms, 3m, 1h");
-        let seconds = match text.parse::<f64>() {
-            Ok(seconds) => seconds,
-            Err(_) => humantime::parse_duration(text).map_err(|_| wrong())?.as_secs_f64(),
-        };
-        if seconds.is_nan() || seconds < 0.0 { Err(wrong()) } else { Ok(Self(seconds)) }
+        time(text, 1.0)
+            .map(Self)
+            .ok_or_else(|| format!("'{text}' is not a time; write seconds such as 30 or 0.5, or 500ms, 3m, 1h"))
     }
 }
 
-impl<'de> Deserialize<'de> for Seconds {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        match Scalar::deserialize(deserializer)? {
-            Scalar::Text(text) => text.parse(),
-            Scalar::Whole(n) => Ok(Self(n as f64)),
-            Scalar::Real(x) => x.to_string().parse(),
-        }
-        .map_err(D::Error::custom)
+/// A length of time in milliseconds: `30`, `0.5`, `500ms`, `3m`, `1h`, `inf`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Millis(pub f64);
+
+impl Millis {
+    /// In nanoseconds; `u64::MAX` when endless.
+    pub fn as_ns(self) -> u64 {
+        (self.0 * 1e6) as u64
     }
 }
+
+impl FromStr for Millis {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        time(text, 1e3)
+            .map(Self)
+            .ok_or_else(|| format!("'{text}' is not a time; write milliseconds such as 500 or 0.5, or 3s, 2m"))
+    }
+}
+
+/// A time in the unit of which a second has `per_second`, which a bare number is in.
+fn time(text: &str, per_second: f64) -> Option<f64> {
+    let time = match text.trim().parse::<f64>() {
+        Ok(number) => number,
+        Err(_) => humantime::parse_duration(text).ok()?.as_secs_f64() * per_second,
+    };
+    (time >= 0.0).then_some(time)
+}
+
+/// Values that are numbers where JSON has the number, and text where it has none, as for `inf`; read from either.
+macro_rules! numbers {
+    ($($name:ident),*) => {$(
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                if self.0.is_finite() { serializer.serialize_f64(self.0) } else { serializer.collect_str(&self.0) }
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                Scalar::deserialize(deserializer)?.to_string().parse().map_err(D::Error::custom)
+            }
+        }
+    )*};
+}
+numbers!(Number, Seconds, Millis);
 
 #[derive(Deserialize)]
 #[serde(untagged)]
@@ -80,6 +131,42 @@ enum Scalar {
     Whole(u64),
     Real(f64),
     Text(String),
+}
+
+impl fmt::Display for Scalar {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Whole(n) => n.fmt(f),
+            Self::Real(x) => x.fmt(f),
+            Self::Text(text) => text.fmt(f),
+        }
+    }
+}
+
+/// Reads text that may also be written as a number, a list or a table; these become JSON.
+pub(crate) fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    Ok(match serde_json::Value::deserialize(deserializer)? {
+        serde_json::Value::Null => None,
+        serde_json::Value::String(text) => Some(text),
+        value => Some(value.to_string()),
+    })
+}
+
+/// Reads a list of values that may also be written as one, or as text with commas or blanks between them.
+pub(crate) fn list<'de, D: Deserializer<'de>, T: FromStr<Err = String>>(deserializer: D) -> Result<Vec<T>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum OneOrMany {
+        One(Scalar),
+        Many(Vec<Scalar>),
+    }
+    let scalars = match OneOrMany::deserialize(deserializer)? {
+        OneOrMany::One(one) => vec![one],
+        OneOrMany::Many(many) => many,
+    };
+    let texts = scalars.iter().map(Scalar::to_string).collect::<Vec<_>>().join(" ");
+    let pieces = texts.split([',', ' ']).filter(|piece| !piece.is_empty());
+    pieces.map(str::parse).collect::<Result<_, _>>().map_err(D::Error::custom)
 }
 
 /// Reads a list that may also be written as one string.
@@ -193,6 +280,25 @@ mod tests {
         assert_eq!("inf".parse::<Seconds>().unwrap().as_ns(), u64::MAX);
         assert!("-1".parse::<Seconds>().is_err());
         assert!("soon".parse::<Seconds>().unwrap_err().contains("500ms"));
+    }
+
+    #[test]
+    fn a_bare_number_is_in_the_unit_of_its_setting() {
+        assert_eq!("250".parse(), Ok(Millis(250.0)));
+        assert_eq!("2s".parse(), Ok(Millis(2_000.0)));
+        assert_eq!(Millis(1.5).as_ns(), 1_500_000);
+        assert!("-1".parse::<Millis>().unwrap_err().contains("milliseconds"));
+    }
+
+    #[test]
+    fn what_json_has_no_number_for_comes_back_all_the_same() {
+        for x in [0.0, 1e300, 0.1, f64::INFINITY] {
+            let stored = serde_json::to_string(&(Number(x), Seconds(x), Millis(x))).unwrap();
+            assert_eq!(
+                serde_json::from_str::<(Number, Seconds, Millis)>(&stored).unwrap(),
+                (Number(x), Seconds(x), Millis(x))
+            );
+        }
     }
 
     #[test]

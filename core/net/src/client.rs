@@ -15,6 +15,7 @@ use std::{
     io,
     net::IpAddr,
     task::{Poll, ready},
+    time::Duration,
 };
 
 /// Most bytes taken from a socket at once.
@@ -90,6 +91,35 @@ pub struct Whole<'a> {
     pub body: &'a [u8],
     /// Whether the body went on after that.
     pub is_cut: bool,
+}
+
+/// One request to be sent.
+#[derive(Clone, Copy)]
+pub struct Sending<'a> {
+    /// Number of its destination.
+    pub to: usize,
+    /// Its head.
+    pub head: &'a Head,
+    /// Its identifiers.
+    pub ids: RequestIds,
+    /// Its body.
+    pub body: &'a [u8],
+    /// The exchange is broken off on purpose so long after its last byte was handed to the kernel.
+    pub break_off: Option<Duration>,
+}
+
+/// Where a request's connection comes from and goes to.
+#[derive(Default)]
+pub struct Lane {
+    is_own: bool,
+    connection: Option<Connection>,
+}
+
+impl Lane {
+    /// The connections that all share.
+    pub const SHARED: Self = Self { is_own: false, connection: None };
+    /// A connection that nobody else gets, as long as it stands.
+    pub const OWN: Self = Self { is_own: true, connection: None };
 }
 
 /// Takes a response.
@@ -168,33 +198,36 @@ impl Client {
         self.arrivals.take_lags()
     }
 
-    /// Sends one request to destination number `to` and reads the answer to its end.
+    /// Sends one request and reads the answer to its end.
     ///
     /// # Errors
     /// What became of it if there was no complete answer; `stamps` says how far it came. A status is not an error here.
     pub async fn exchange(
         &self,
-        to: usize,
-        head: &Head,
-        ids: RequestIds,
-        body: &[u8],
+        sending: Sending<'_>,
+        lane: &mut Lane,
         stamps: &mut Stamps,
         receiver: &mut impl Receiver,
     ) -> Result<(), Failure> {
-        let mut connection = self.connect(to, stamps).await?;
-        match self.attempt(&mut connection, head, ids, body, stamps, receiver).await {
-            Err(_) if self.was_stale(&connection, stamps) => {
+        let to = sending.to;
+        let mut connection = self.connect(to, lane, stamps).await?;
+        match self.attempt(&mut connection, sending, stamps, receiver).await {
+            Err(failure) if failure.kind != FailureKind::Cancelled && self.was_stale(&connection, stamps) => {
                 // One more attempt, on a connection that cannot have been closed for being idle.
                 stamps.resent = true;
                 connection = self.open(to, stamps).await?;
-                self.attempt(&mut connection, head, ids, body, stamps, receiver).await?;
+                self.attempt(&mut connection, sending, stamps, receiver).await?;
             }
             attempted => attempted?,
         }
-        if self.pooled && connection.response.keeps_alive() {
+        if (self.pooled || lane.is_own) && connection.response.keeps_alive() {
             connection.reused = true;
             connection.response.begin();
-            self.idle[to].borrow_mut().push(connection);
+            if lane.is_own {
+                lane.connection = Some(connection);
+            } else {
+                self.idle[to].borrow_mut().push(connection);
+            }
         }
         Ok(())
     }
@@ -203,9 +236,7 @@ impl Client {
     async fn attempt(
         &self,
         connection: &mut Connection,
-        head: &Head,
-        ids: RequestIds,
-        body: &[u8],
+        Sending { head, ids, body, break_off, .. }: Sending<'_>,
         stamps: &mut Stamps,
         receiver: &mut impl Receiver,
     ) -> Result<(), Failure> {
@@ -229,7 +260,14 @@ impl Client {
             Err(Stop::Broken(error)) => Some(error),
             Err(Stop::Answer(failure)) => return Err(failure),
         };
-        match (broken_by, self.receive(connection, stamps, receiver).await) {
+        let received = match break_off {
+            None => self.receive(connection, stamps, receiver).await,
+            Some(after) => match tokio::time::timeout(after, self.receive(connection, stamps, receiver)).await {
+                Ok(received) => received,
+                Err(_) => return Err(Failure::new(FailureKind::Cancelled, "broken off on purpose")),
+            },
+        };
+        match (broken_by, received) {
             // A server may refuse a request before it has read it all, and close.
             (Some(error), Err(_)) if stamps.status == 0 => Err(broken("while the request was written", &error)),
             (_, received) => received,
@@ -311,8 +349,8 @@ impl Client {
     }
 
     /// An idle connection that still stands, or a new one.
-    async fn connect(&self, to: usize, stamps: &mut Stamps) -> Result<Connection, Failure> {
-        let idle = || self.idle[to].borrow_mut().pop();
+    async fn connect(&self, to: usize, lane: &mut Lane, stamps: &mut Stamps) -> Result<Connection, Failure> {
+        let mut idle = || if lane.is_own { lane.connection.take() } else { self.idle[to].borrow_mut().pop() };
         while let Some(connection) = idle() {
             if !connection.is_stale() {
                 (stamps.connected, stamps.reused) = (self.clock.now(), true);

@@ -18,7 +18,7 @@ mod response;
 mod socket;
 
 pub use arrival::{Arrival, Lags};
-pub use client::{Client, Delivery, Receiver, Stamps, Usage, Whole};
+pub use client::{Client, Delivery, Lane, Receiver, Sending, Stamps, Usage, Whole};
 pub use dial::check_source;
 pub use http1::Fields;
 pub use request::{Destination, Head, RequestIds};

@@ -4,7 +4,7 @@
 
 use inferometer_abi::documents::Framing;
 use inferometer_model::{Clock, Failure};
-use inferometer_net::{Arrival, Client, Delivery, Destination, Head, Receiver, RequestIds, Stamps, Usage, Whole};
+use inferometer_net::{Arrival, Client, Delivery, Destination, Head, Lane, Receiver, RequestIds, Sending, Stamps, Usage, Whole};
 use std::{
     io::{Read as _, Write as _},
     net::TcpListener,
@@ -68,9 +68,10 @@ fn an_event_costs_no_allocation() {
     let allocations = |events: usize| {
         let body = vec![b'x'; events];
         let (mut stamps, mut counter) = (Stamps::EMPTY, Counter::default());
+        let sending = Sending { to: 0, head: &head, ids: RequestIds::default(), body: &body, break_off: None };
         let counted = allocation_counter::measure(|| {
             runtime
-                .block_on(client.exchange(0, &head, RequestIds::default(), &body, &mut stamps, &mut counter))
+                .block_on(client.exchange(sending, &mut Lane::SHARED, &mut stamps, &mut counter))
                 .unwrap();
         });
         assert_eq!(counter.events, events);

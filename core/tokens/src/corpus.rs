@@ -9,6 +9,9 @@ use crate::error::TokenizerError;
 
 const SONNETS: &str = include_str!("../data/sonnets.txt");
 
+/// A word that stands for any text of ours that others follow.
+pub(crate) const BEFORE: &str = "the";
+
 /// The longest run of words taken from the corpus in one piece.
 pub(crate) const LONGEST_RUN: usize = 12;
 
@@ -31,7 +34,6 @@ impl Corpus {
     pub(crate) fn measure(tokenizer: &Tokenizer) -> Result<Self, TokenizerError> {
         // A word's count after a blank is what it adds to the word before it: a blank at the
         // beginning of a text is a case of its own for many tokenizers.
-        const BEFORE: &str = "the";
         let before = tokenizer.count(BEFORE)? as u32;
         let mut corpus = Self {
             text: String::with_capacity(SONNETS.len() + 16 * LONGEST_RUN),

@@ -130,8 +130,7 @@ impl Encoder {
     pub(crate) fn for_each_token(&self, text: &str, mut sink: impl FnMut(u32)) {
         let mut merger = Merger::default();
         let mut rest = text;
-        while let Some(found) = self.pieces.find(rest) {
-            let end = piece_end(rest, found.end());
+        while let Some(end) = self.first_piece(rest) {
             let piece = &rest.as_bytes()[..end];
             match self.rank(piece) {
                 Some(rank) => sink(rank),
@@ -139,6 +138,11 @@ impl Encoder {
             }
             rest = &rest[end..];
         }
+    }
+
+    /// Where the first piece of `rest` ends; nothing where nothing is left.
+    fn first_piece(&self, rest: &str) -> Option<usize> {
+        plain_word(rest.as_bytes()).or_else(|| Some(piece_end(rest, self.pieces.find(rest)?.end())))
     }
 
     /// The bytes of the tokens joined; ranks beyond the vocabulary stand for nothing.
@@ -162,6 +166,18 @@ impl Encoder {
 fn token<'a>(bytes: &'a [u8], starts: &[u32], rank: u32) -> &'a [u8] {
     let rank = rank as usize;
     &bytes[starts[rank] as usize..starts[rank + 1] as usize]
+}
+
+/// Where the first piece ends if it is the commonest kind, which all the patterns cut alike: English letters, none but the
+/// first of them a capital, after a blank or none, and before another ASCII character that is no apostrophe. With this,
+/// English text is counted nearly twice as fast as by the pattern alone.
+fn plain_word(rest: &[u8]) -> Option<usize> {
+    let blank = usize::from(rest.first() == Some(&b' '));
+    let capital = usize::from(rest.get(blank).is_some_and(u8::is_ascii_uppercase));
+    let begin = blank + capital;
+    let end = begin + rest[begin..].iter().take_while(|byte| byte.is_ascii_lowercase()).count();
+    let ends_plainly = rest.get(end).is_none_or(|next| next.is_ascii() && !next.is_ascii_uppercase() && *next != b'\'');
+    (end > begin && ends_plainly).then_some(end)
 }
 
 /// Where the piece that the pattern found at the start of `rest` really ends. The published
@@ -300,6 +316,22 @@ mod tests {
                 let apart: usize = words.iter().map(|word| count(&format!("{first} {word}"))).sum();
                 let each: usize = words.iter().map(|word| count(&format!(" {word}"))).sum();
                 assert_eq!(apart, leading * words.len() + each, "{first}");
+            }
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn plain_words_are_cut_as_the_pattern_cuts_them(text in "([ A-Za-z]{0,3}[a-z]{0,3}[ '\\n.,0é\u{301}A-Zsd]{0,2}){0,6}") {
+            for vocabulary in [Embedded::O200kBase, Embedded::Cl100kBase] {
+                let encoder = vocabulary.encoder();
+                for (at, _) in text.char_indices() {
+                    let rest = &text[at..];
+                    if let Some(end) = plain_word(rest.as_bytes()) {
+                        let found = encoder.pieces.find(rest).unwrap().end();
+                        proptest::prop_assert_eq!(end, piece_end(rest, found), "{:?}", rest);
+                    }
+                }
             }
         }
     }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 /// Why a tokenizer could not be had or used.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TokenizerError {
     /// A path was given and nothing is there.
@@ -34,6 +34,14 @@ pub enum TokenizerError {
         /// Where it was looked for.
         looked: String,
     },
+    /// One of OpenAI's older vocabularies was asked for.
+    #[error(
+        "the vocabulary '{name}' is not built in; those that are: o200k_base, cl100k_base; give --tokenizer one of them, or a folder with a tokenizer.json"
+    )]
+    NotBuiltIn {
+        /// The name that was asked for.
+        name: String,
+    },
     /// The tokenizer refused a text or ids, as some do that have no token for unknown words.
     #[error("the tokenizer '{name}' refused its input: {reason}; give --tokenizer another one")]
     Refused {
@@ -61,6 +69,56 @@ pub enum TextError {
         nearest: String,
     },
     /// The tokenizer refused a text.
+    #[error(transparent)]
+    Tokenizer(#[from] TokenizerError),
+}
+
+/// Why messages could not be made the text that a model sees.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TemplateError {
+    /// The tokenizer comes without a chat template.
+    #[error(
+        "the tokenizer '{tokenizer}' has no chat template; give --tokenizer the model's folder, with its \
+         tokenizer_config.json or chat_template.jinja beside the tokenizer.json"
+    )]
+    Missing {
+        /// The tokenizer's name, or its folder.
+        tokenizer: String,
+    },
+    /// A file that holds templates cannot be read.
+    #[error("cannot read '{}': {reason}; fetch the model's tokenizer files anew", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A template is not valid.
+    #[error("the chat template of '{template}' is not valid: {reason}")]
+    Invalid {
+        /// Where the template is from.
+        template: String,
+        /// What is wrong with it, and in which line.
+        reason: String,
+    },
+    /// The template refused the messages, or failed over them.
+    #[error("the chat template of '{template}' refuses these messages: {reason}")]
+    Refused {
+        /// Where the template is from.
+        template: String,
+        /// The template's own words, or what failed, and in which line.
+        reason: String,
+    },
+    /// The messages, tools or variables are not what they have to be.
+    #[error("the {part} for a chat template are wrong: {reason}")]
+    BadInput {
+        /// Which part.
+        part: &'static str,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The tokenizer refused the text.
     #[error(transparent)]
     Tokenizer(#[from] TokenizerError),
 }

@@ -5,11 +5,13 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use serde_json::Value;
 use tokenizers::pipeline::{EncodeOptions, Override, PipelineToken, PipelineTokenizer};
 
-use crate::error::TokenizerError;
+use crate::error::{TemplateError, TokenizerError};
+use crate::template::ChatTemplate;
 
 /// The file that a tokenizer's folder has to hold.
 pub(crate) const FILE_NAME: &str = "tokenizer.json";
@@ -22,6 +24,10 @@ const MOST_TOKENS: usize = 1 << 24;
 pub(crate) struct HuggingFace {
     pipeline: PipelineTokenizer,
     pub(crate) vocabulary_size: usize,
+    /// Where the file lies, and what else of the model's does.
+    folder: PathBuf,
+    /// Read when it is first asked for: most runs never ask.
+    chat_template: OnceLock<Result<ChatTemplate, TemplateError>>,
 }
 
 impl HuggingFace {
@@ -45,7 +51,8 @@ impl HuggingFace {
         }))
         .unwrap_or_else(|_| Err("its parts contradict each other".to_owned()))
         .map_err(|reason| unusable(format!("it is not a usable tokenizer.json: {reason}")))?;
-        Ok(Self { pipeline, vocabulary_size })
+        let folder = file.parent().map(Path::to_owned).unwrap_or_default();
+        Ok(Self { pipeline, vocabulary_size, folder, chat_template: OnceLock::new() })
     }
 
     /// The tokens of `text`, as the file's own pipeline cuts them: no special tokens added, nothing
@@ -60,6 +67,12 @@ impl HuggingFace {
         };
         self.pipeline.encode_into(text, &options, &mut tokens).map_err(|error| error.to_string())?;
         Ok(tokens.iter().map(|token| token.id()).collect())
+    }
+
+    /// The chat template in the file's folder.
+    pub(crate) fn chat_template(&self) -> Result<&ChatTemplate, TemplateError> {
+        let read = self.chat_template.get_or_init(|| ChatTemplate::from_folder(&self.folder));
+        read.as_ref().map_err(Clone::clone)
     }
 
     /// The text of `tokens`, special ones spelled out.
@@ -90,7 +103,7 @@ fn tokenizer_file(path: &Path) -> Result<PathBuf, TokenizerError> {
 }
 
 /// The first file, by name, of a tokenizer format that is not read.
-fn foreign_file(folder: &Path) -> Option<String> {
+pub(crate) fn foreign_file(folder: &Path) -> Option<String> {
     let mut names: Vec<String> = std::fs::read_dir(folder)
         .ok()?
         .filter_map(|entry| entry.ok()?.file_name().into_string().ok())

@@ -4,26 +4,32 @@
 //!   Hugging Face cache. It never touches the network.
 //! - [`Tokenizer`] counts, encodes and decodes.
 //! - [`TextGenerator`] makes English-looking text whose token count is exact.
+//! - [`ChatTemplate`] makes of messages the text that a model is given, and
+//!   [`count_chat`](Tokenizer::count_chat) counts that.
 //! - [`seed_for`] gives each component of a run seeds of its own.
 //!
-//! Not here: chat templates, and the choice of what is counted. Nothing in this crate may run on a
+//! Not here: the choice of what is counted. Nothing in this crate may run on a
 //! thread that measures.
 
 mod corpus;
 mod embedded;
 mod error;
 mod huggingface;
+mod python;
 mod resolve;
 mod seed;
+mod served;
+mod template;
 mod text;
 
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
-pub use error::{TextError, TokenizerError};
+pub use error::{TemplateError, TextError, TokenizerError};
 pub use resolve::{Resolved, TokenizerRequest, resolve};
 pub use seed::seed_for;
+pub use template::{Chat, ChatTemplate};
 pub use text::TextGenerator;
 
 use embedded::Embedded;
@@ -139,6 +145,27 @@ impl Tokenizer {
             }
             Backend::HuggingFace(tokenizer) => tokenizer.decode(tokens).map_err(|reason| self.refused(reason)),
         }
+    }
+
+    /// The chat template that lies beside the `tokenizer.json`; read once.
+    ///
+    /// # Errors
+    /// When there is none, as for the embedded vocabularies, or it cannot be read.
+    pub fn chat_template(&self) -> Result<&ChatTemplate, TemplateError> {
+        match &self.backend {
+            Backend::Embedded(_) => Err(TemplateError::Missing { tokenizer: self.name().to_owned() }),
+            Backend::HuggingFace(tokenizer) => tokenizer.chat_template(),
+        }
+    }
+
+    /// How many tokens the model is given for `chat`: the text that the chat template makes of it, in which special
+    /// tokens are recognised and to which none are added.
+    ///
+    /// # Errors
+    /// When there is no template, it refuses the chat, or the tokenizer refuses the text.
+    pub fn count_chat(&self, chat: &Chat<'_>) -> Result<usize, TemplateError> {
+        let text = self.chat_template()?.render(chat)?;
+        Ok(self.count(&text)?)
     }
 
     /// Whether a blank is known to begin a new token always, so that counts of words add up.

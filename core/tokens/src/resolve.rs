@@ -7,7 +7,7 @@ use std::path::{Component, Path, PathBuf};
 
 use crate::Tokenizer;
 use crate::error::TokenizerError;
-use crate::huggingface::FILE_NAME;
+use crate::huggingface::{FILE_NAME, foreign_file};
 
 /// What a run says about its tokenizer.
 #[derive(Clone, Debug, Default)]
@@ -84,8 +84,10 @@ fn stand_in(model: &str, error: &TokenizerError) -> Resolved {
 
 fn by_name(name: &str, revision: &str, environment: Environment<'_>) -> Result<Tokenizer, TokenizerError> {
     match name {
-        "builtin" | "o200k_base" => return Ok(Tokenizer::o200k_base()),
+        // The harmony form adds special tokens only, which the embedded vocabularies have none of.
+        "builtin" | "o200k_base" | "o200k_harmony" => return Ok(Tokenizer::o200k_base()),
         "cl100k_base" => return Ok(Tokenizer::cl100k_base()),
+        "p50k_base" | "p50k_edit" | "r50k_base" => return Err(TokenizerError::NotBuiltIn { name: name.to_owned() }),
         _ => {}
     }
     if !is_repository(name) {
@@ -112,7 +114,8 @@ fn in_cache(name: &str, revision: &str, environment: Environment<'_>) -> Result<
     };
     let repository = hub.join(format!("models--{}", name.replace('/', "--")));
     if !repository.is_dir() {
-        return Err(format!("in '{}'", repository.display()));
+        let meant = namesake(&hub, name).map_or_else(String::new, |other| format!("; '{other}' is there"));
+        return Err(format!("in '{}'{meant}", repository.display()));
     }
     if !stays_inside(revision) {
         return Err(format!("in '{}', where no revision can be called '{revision}'", repository.display()));
@@ -126,9 +129,22 @@ fn in_cache(name: &str, revision: &str, environment: Environment<'_>) -> Result<
         return Err(format!("in '{}', which has no revision '{revision}'", repository.display()));
     }
     if !folder.join(FILE_NAME).is_file() {
-        return Err(format!("in '{}', which has no {FILE_NAME}", folder.display()));
+        let other = foreign_file(&folder).map_or_else(String::new, |file| format!("'{file}' but "));
+        return Err(format!("in '{}', which has {other}no {FILE_NAME}", folder.display()));
     }
     Ok(folder)
+}
+
+/// The first model in the cache, by name, that differs from `name` in its owner or in small and capital letters only.
+fn namesake(hub: &Path, name: &str) -> Option<String> {
+    let last = |name: &str| name.rsplit('/').next().unwrap_or_default().to_ascii_lowercase();
+    let mut names: Vec<String> = std::fs::read_dir(hub)
+        .ok()?
+        .filter_map(|entry| Some(entry.ok()?.file_name().to_str()?.strip_prefix("models--")?.replacen("--", "/", 1)))
+        .filter(|other| last(other) == last(name))
+        .collect();
+    names.sort();
+    names.into_iter().next()
 }
 
 /// Whether a path made of outside text only goes down.
@@ -148,7 +164,8 @@ fn hub_cache(environment: Environment<'_>) -> Option<PathBuf> {
 /// a `-`, `.` or `:`. The newer ones come first: "gpt-4" begins many.
 fn openai(model: &str) -> Option<Tokenizer> {
     const O200K: [&str; 9] = ["chatgpt-4o", "gpt-4o", "gpt-4.1", "gpt-4.5", "gpt-5", "gpt-oss", "o1", "o3", "o4"];
-    const CL100K: [&str; 5] = ["gpt-4", "gpt-3.5", "gpt-35", "text-embedding-3", "text-embedding-ada-002"];
+    const CL100K: [&str; 7] =
+        ["gpt-4", "gpt-3.5", "gpt-35", "text-embedding-3", "text-embedding-ada-002", "davinci-002", "babbage-002"];
     let model = model.strip_prefix("openai/").unwrap_or(model);
     let model = model.strip_prefix("ft:").unwrap_or(model);
     let begins = |start: &&str| {
@@ -207,6 +224,8 @@ mod tests {
     fn built_in_names_and_models_of_openai_need_no_files() {
         for (name, vocabulary) in [
             ("builtin", "o200k_base"),
+            ("o200k_base", "o200k_base"),
+            ("o200k_harmony", "o200k_base"),
             ("cl100k_base", "cl100k_base"),
             ("gpt-4o", "o200k_base"),
             ("gpt-4o-mini-2024-07-18", "o200k_base"),
@@ -265,6 +284,12 @@ mod tests {
         let error = cache.resolve(&named("acme/big")).unwrap_err().to_string();
         assert!(error.contains("models--acme--big"), "{error}");
         assert!(error.contains("hf download acme/big"), "{error}");
+        for namesake in ["other/Tiny", "tiny"] {
+            let error = cache.resolve(&named(namesake)).unwrap_err().to_string();
+            assert!(error.contains("'acme/tiny' is there"), "{error}");
+        }
+        let error = cache.resolve(&named("p50k_base")).unwrap_err().to_string();
+        assert!(error.contains("not built in") && error.contains("cl100k_base"), "{error}");
         let error = cache.resolve(&named("/no/such/path")).unwrap_err().to_string();
         assert!(error.contains("no such file or folder"), "{error}");
         for hostile in ["../../etc", "a/../b", ".hidden/x"] {
@@ -272,6 +297,15 @@ mod tests {
         }
         let upward = TokenizerRequest { revision: Some("../../..".to_owned()), ..named("acme/tiny") };
         assert!(cache.resolve(&upward).is_err());
+    }
+
+    #[test]
+    fn a_placeholder_for_a_model_is_counted_with_o200k_and_a_note() {
+        for model in ["mock-model", "test-model", "my_model", "model", "p50k_base", "", "my model", "a/b/c"] {
+            let resolved = resolve_in(&implied(model), &|_| None).unwrap();
+            assert_eq!(resolved.tokenizer.name(), "o200k_base", "{model}");
+            assert!(resolved.note.unwrap().contains(&format!("'{model}' is not on this machine")), "{model}");
+        }
     }
 
     #[test]
@@ -324,6 +358,15 @@ mod tests {
         std::fs::write(folder.path().join("tokenizer.model"), "x").unwrap();
         let error = resolve_in(&named(folder.path().to_str().unwrap()), &|_| None).unwrap_err();
         assert!(error.to_string().contains("'tokenizer.model'"), "{error}");
+    }
+
+    #[test]
+    fn a_cached_model_with_a_tokenizer_of_another_format_is_said_to_have_that() {
+        let cache = Cache::with("acme/tiny", "main", "c0ffee");
+        let snapshot = cache.hub().join("models--acme--tiny/snapshots/c0ffee");
+        std::fs::rename(snapshot.join(FILE_NAME), snapshot.join("tekken.json")).unwrap();
+        let error = cache.resolve(&named("acme/tiny")).unwrap_err().to_string();
+        assert!(error.contains("which has 'tekken.json' but no tokenizer.json"), "{error}");
     }
 
     #[test]

@@ -6,6 +6,9 @@
 //! is tried when the generator is made. Where it does not, each text is encoded, and its end mended
 //! until the count is right.
 //!
+//! Text that is to follow other text is a case of its own: it begins with a blank, so that prompts can be put together of
+//! blocks, and shared blocks stay token for token the same.
+//!
 //! This is not a language model and not a dataset: no meaning, no rules of punctuation.
 
 use std::fmt;
@@ -13,7 +16,7 @@ use std::fmt;
 use inferometer_abi::random::{SplitMix64, scale};
 
 use crate::Tokenizer;
-use crate::corpus::{Corpus, LONGEST_RUN};
+use crate::corpus::{BEFORE, Corpus, LONGEST_RUN};
 use crate::error::{TextError, TokenizerError};
 
 /// As long as a text is shorter than this, in bytes, it is made of one or two words at a time, so
@@ -28,8 +31,7 @@ const MENDS: usize = 24;
 
 /// Makes texts of exact token lengths for one tokenizer.
 ///
-/// A text is a pure function of the seed, the length and the tokenizer. It begins with a whole word
-/// and ends with one.
+/// A text is a pure function of the seed, the length and the tokenizer. It consists of whole words.
 pub struct TextGenerator {
     tokenizer: Tokenizer,
     corpus: Corpus,
@@ -66,6 +68,41 @@ impl TextGenerator {
             return self.compose(&mut random, tokens).ok_or_else(|| self.no_text(tokens, None));
         }
         self.compose_and_mend(&mut random, tokens)
+    }
+
+    /// A text that begins with a blank and adds exactly `tokens` tokens to any text of ours that it is appended to, be
+    /// that another continuation; the empty text for none.
+    ///
+    /// Where [`adds_up`](Self::adds_up) is false this is exact after one certain word only, or nearly so: count the whole,
+    /// and mend its end.
+    ///
+    /// # Errors
+    /// When no choice of words has that count.
+    pub fn continuation(&self, seed: u64, tokens: usize) -> Result<String, TextError> {
+        let mut random = SplitMix64::new(seed);
+        if tokens == 0 {
+            return Ok(String::new());
+        }
+        if self.additive {
+            let mut text = String::with_capacity(self.corpus.bytes_of(tokens));
+            let filled = self.fill(&mut text, &mut random, tokens);
+            return if filled { Ok(text) } else { Err(self.no_text(tokens, None)) };
+        }
+        let whole = tokens.saturating_add(self.tokenizer.count(BEFORE)?);
+        for _ in 0..STARTS {
+            let mut text = BEFORE.to_owned();
+            if self.fill(&mut text, &mut random, tokens) && self.mend(&mut text, &mut random, whole, &mut None)? {
+                return Ok(text.split_off(BEFORE.len()));
+            }
+        }
+        let mut text = String::new();
+        if self.fill(&mut text, &mut random, tokens) { Ok(text) } else { Err(self.no_text(tokens, None)) }
+    }
+
+    /// Whether the counts of words add up with this tokenizer, so that texts are exact without being counted, and
+    /// continuations are exact whatever they follow.
+    pub fn adds_up(&self) -> bool {
+        self.additive
     }
 
     /// Composes texts until one can be mended.

@@ -36,12 +36,38 @@ proptest! {
     }
 
     #[test]
+    fn blocks_that_are_appended_keep_their_tokens_and_their_counts(
+        seeds in prop::collection::vec(any::<u64>(), 1..12),
+        length in prop_oneof![Just(1_usize), Just(16), Just(512), 1..600_usize],
+        last in 0..600_usize,
+    ) {
+        for (tokenizer, generator) in KINDS.iter() {
+            prop_assert!(generator.adds_up());
+            let mut text = generator.text(seeds[0], length).unwrap();
+            let mut tokens = tokenizer.encode(&text).unwrap();
+            let lengths = seeds[1..].iter().map(|seed| (*seed, length)).chain([(seeds[0], last)]);
+            for (seed, length) in lengths {
+                let block = generator.continuation(seed, length).unwrap();
+                prop_assert!(block.is_empty() || (block.starts_with(' ') && !block.ends_with(' ')));
+                text.push_str(&block);
+                let longer = tokenizer.encode(&text).unwrap();
+                prop_assert_eq!(longer.len(), tokens.len() + length, "{}", tokenizer.name());
+                prop_assert!(longer.starts_with(&tokens), "{}", tokenizer.name());
+                tokens = longer;
+            }
+        }
+    }
+
+    #[test]
     fn the_same_seed_gives_the_same_text_and_another_seed_another(seed: u64, tokens in 20..500_usize) {
         for (tokenizer, generator) in KINDS.iter() {
             let text = generator.text(seed, tokens).unwrap();
             let again = TextGenerator::new(tokenizer).unwrap().text(seed, tokens).unwrap();
             prop_assert_eq!(&text, &again);
             prop_assert_ne!(&text, &generator.text(seed.wrapping_add(1), tokens).unwrap());
+            let block = generator.continuation(seed, tokens).unwrap();
+            prop_assert_eq!(&block, &generator.continuation(seed, tokens).unwrap());
+            prop_assert_ne!(&block, &generator.continuation(seed.wrapping_add(1), tokens).unwrap());
         }
     }
 
@@ -85,6 +111,19 @@ fn texts_are_found_nearly_always_where_words_do_not_add_up() {
 }
 
 #[test]
+fn continuations_come_near_where_words_do_not_add_up() {
+    let tokenizer = fixture("merges-across-blanks");
+    let generator = TextGenerator::new(&tokenizer).unwrap();
+    assert!(!generator.adds_up());
+    let before = generator.text(3, 40).unwrap();
+    for tokens in [16, 64, 512] {
+        let text = format!("{before}{}", generator.continuation(7, tokens).unwrap());
+        let added = tokenizer.count(&text).unwrap() - 40;
+        assert!(added.abs_diff(tokens) <= 2, "{added} instead of {tokens}");
+    }
+}
+
+#[test]
 fn ten_thousand_texts_share_no_block_of_a_prefix_cache() {
     for (tokenizer, generator) in &KINDS[..3] {
         let mut seen = HashSet::new();
@@ -93,6 +132,8 @@ fn ten_thousand_texts_share_no_block_of_a_prefix_cache() {
             let mut tokens = tokenizer.encode(&text).unwrap();
             tokens.truncate(16);
             assert!(seen.insert(tokens), "{} seed {seed}", tokenizer.name());
+            let block = generator.continuation(seed, 16).unwrap();
+            assert!(seen.insert(tokenizer.encode(&block).unwrap()), "{} block {seed}", tokenizer.name());
         }
     }
 }
@@ -101,12 +142,14 @@ fn ten_thousand_texts_share_no_block_of_a_prefix_cache() {
 fn texts_are_the_same_in_every_version() {
     let (_, generator) = &KINDS[0];
     assert_eq!(generator.text(1, 12).unwrap(), "stones thy power If Time frame; place With thou to ere");
+    assert_eq!(generator.continuation(1, 12).unwrap(), " stones thy power If Time frame; place With thou to ere");
 }
 
 #[test]
 fn the_empty_text_has_no_tokens() {
     for (tokenizer, generator) in KINDS.iter() {
         assert_eq!(generator.text(1, 0).unwrap(), "");
+        assert_eq!(generator.continuation(1, 0).unwrap(), "");
         assert_eq!(tokenizer.count("").unwrap(), 0);
     }
 }

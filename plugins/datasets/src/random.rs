@@ -16,6 +16,50 @@ pub(crate) enum Purpose {
     OutputLength = 2,
     /// The words of prompts.
     Text = 3,
+    /// How many turns sessions have.
+    Turns = 4,
+    /// Think times between turns.
+    Delay = 5,
+    /// Which pair of lengths a turn gets.
+    Pair = 6,
+    /// The words of the texts that sessions begin with.
+    PrefixText = 7,
+    /// Which of those texts a session begins with.
+    PrefixChoice = 8,
+    /// Widths of images.
+    Width = 9,
+    /// Heights of images.
+    Height = 10,
+    /// Whether an image is a PNG or a JPEG, and which picture it shows.
+    ImageChoice = 11,
+    /// What images of noise show.
+    ImageNoise = 12,
+    /// How long audio clips are.
+    Seconds = 13,
+    /// The sample rate and depth of audio clips.
+    AudioChoice = 14,
+    /// What audio clips sound like.
+    AudioNoise = 15,
+    /// Which rows of pools a session gets.
+    Pool = 16,
+}
+
+/// Where in a data set something stands.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Place {
+    /// Number of the session.
+    pub(crate) session: u64,
+    /// Number of its turn, from 0.
+    pub(crate) turn: u32,
+    /// Which of the turn's texts, images or clips, from 0.
+    pub(crate) part: u32,
+}
+
+impl Place {
+    /// The first part of turn `turn` of session `session`.
+    pub(crate) fn turn(session: u64, turn: u32) -> Self {
+        Self { session, turn, part: 0 }
+    }
 }
 
 /// The seeds of all items for one purpose.
@@ -32,6 +76,17 @@ impl Seeds {
     pub(crate) fn item(self, index: u64) -> u64 {
         SplitMix64::new(self.0).nth(index)
     }
+
+    /// The seed of what stands at `place`. A session's very first part has the session's own seed, so that asking for
+    /// further turns and parts leaves it as it was.
+    pub(crate) fn at(self, place: Place) -> u64 {
+        let item = self.item(place.session);
+        match u64::from(place.turn) << 32 | u64::from(place.part) {
+            0 => item,
+            // Of the complement: the stream of the seed itself is what is drawn for the first part.
+            further => SplitMix64::new(!item).nth(further),
+        }
+    }
 }
 
 /// Evenly spread over [−1, 1).
@@ -39,13 +94,19 @@ fn symmetric(random: &mut SplitMix64) -> f64 {
     random.unit() * 2.0 - 1.0
 }
 
-/// From the standard normal distribution, by Marsaglia's polar method (SIAM Review 6, 1964).
+/// From the standard normal distribution.
 pub(crate) fn normal(random: &mut SplitMix64) -> f64 {
+    normals(random).0
+}
+
+/// Two independent numbers from the standard normal distribution, by Marsaglia's polar method (SIAM Review 6, 1964).
+pub(crate) fn normals(random: &mut SplitMix64) -> (f64, f64) {
     loop {
         let (x, y) = (symmetric(random), symmetric(random));
         let square = x * x + y * y;
         if square > 0.0 && square < 1.0 {
-            return x * (-2.0 * libm::log(square) / square).sqrt();
+            let scale = (-2.0 * libm::log(square) / square).sqrt();
+            return (x * scale, y * scale);
         }
     }
 }
@@ -62,6 +123,18 @@ mod tests {
             for purpose in [Purpose::InputLength, Purpose::OutputLength, Purpose::Text] {
                 let seeds = Seeds::new(seed, purpose);
                 assert!((0..1_000).all(|index| seen.insert(seeds.item(index))), "{seed} {purpose:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn no_two_parts_share_a_seed_and_the_first_has_that_of_its_session() {
+        let seeds = Seeds::new(1, Purpose::Text);
+        let mut seen = HashSet::new();
+        for session in 0..20 {
+            assert_eq!(seeds.at(Place::turn(session, 0)), seeds.item(session));
+            for (turn, part) in (0..20).flat_map(|turn| (0..20).map(move |part| (turn, part))) {
+                assert!(seen.insert(seeds.at(Place { session, turn, part })), "{session} {turn} {part}");
             }
         }
     }

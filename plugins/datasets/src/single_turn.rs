@@ -1,66 +1,44 @@
 //! JSONL files of single requests: one object per line, each a request that stands alone.
 //!
-//! The whole file is read and checked before the run; every error names the file, the line and the field. Lines that
-//! share a `session_id` are turns of one session, in the order of the file.
+//! Lines that share a `session_id` are turns of one session, in the order of the file; none of them sees the others.
 
-mod media;
-mod row;
-mod store;
+use crate::conversation::{Builder, Contents, Fields, Format, NewTurn, Origin, Problem, ROW_KEYS, Row, Rows};
+use crate::lines::Lines;
+use inferometer_plugin_sdk::types::{Result, turn_flags};
+use std::collections::HashMap;
 
-use crate::{lengths::Lengths, lines::Lines, random::Purpose};
-use inferometer_plugin_sdk::{
-    Component, NoOptions,
-    api::{DatasetLoader, SessionSink, TextTools},
-    documents::{DatasetInfo, DatasetRequest},
-    types::{Error, Result},
-};
-use store::{Builder, Store};
-
-/// Reads a JSONL file, plain or compressed by gzip.
+/// One request per line.
 #[derive(Default)]
-pub(crate) struct SingleTurn {
-    store: Store,
-}
+pub(crate) struct SingleTurn;
 
-impl Component for SingleTurn {
-    type Options = NoOptions;
+impl Format for SingleTurn {
+    const NAME: &'static str = "single_turn";
 
-    fn create(_: NoOptions) -> Result<Self> {
-        Ok(Self::default())
-    }
-}
-
-impl DatasetLoader for SingleTurn {
-    fn open(&mut self, request: &DatasetRequest, _: &dyn TextTools) -> Result<DatasetInfo> {
-        let Some(source) = request.source.as_deref() else {
-            return Err(Error::config("the single_turn data set reads a file and was given none; give --input-file"));
-        };
-        let output = request.output_tokens.map(|o| Lengths::new("--osl", o, request.seed, Purpose::OutputLength));
-        let output = output.transpose()?;
-
-        let mut lines = Lines::open(source)?;
+    fn read(source: &str) -> Result<Contents> {
+        let (mut lines, rows) = (Lines::open(source)?, Rows::of(source));
         let mut builder = Builder::default();
+        let mut by_id: HashMap<String, usize> = HashMap::new();
         while let Some((number, line)) = lines.next_line()? {
-            let mut row = row::parse(line).map_err(|problem| Error::config(format!("{source}:{number}: {problem}")))?;
-            if let (0, Some(output)) = (row.max_tokens, &output) {
-                row.max_tokens = output.draw(builder.rows());
-            }
-            builder.push(number, &row);
+            let origin = Origin::of_line(number);
+            let (id, mut row) = parse(&rows, line).map_err(|problem| origin.error(source, &problem))?;
+            let session = if id.is_empty() {
+                builder.session(&origin.name())
+            } else {
+                *by_id.entry(id).or_insert_with_key(|id| builder.session(id))
+            };
+            let messages = vec![row.message()];
+            builder.push(session, &NewTurn { flags: turn_flags::STANDS_ALONE, ..row.turn(messages) });
         }
-        if builder.rows() == 0 {
-            return Err(Error::config(format!("{source}: holds no requests; give one JSON object per line")));
-        }
-        self.store = builder.finish();
-        Ok(DatasetInfo { sessions: self.store.sessions(), ..DatasetInfo::default() })
+        Ok(Contents::new(builder.finish()))
     }
+}
 
-    fn session(&self, index: u64, _: &dyn TextTools, sink: &mut dyn SessionSink) -> Result<()> {
-        if index >= self.store.sessions() {
-            return Err(crate::no_session(index));
-        }
-        self.store.give(index as usize, sink);
-        Ok(())
-    }
+/// The session that a line names, or nothing, and its request.
+fn parse(rows: &Rows, line: &str) -> Result<(String, Row), Problem> {
+    let fields = Fields::parse(line)?;
+    fields.refuse_unknown(&[&ROW_KEYS[..], &["session_id", "type"]].concat())?;
+    fields.refuse_other_type(SingleTurn::NAME)?;
+    Ok((fields.word("session_id")?, rows.read(&fields)?))
 }
 
 #[cfg(test)]

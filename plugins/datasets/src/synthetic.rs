@@ -1,30 +1,48 @@
-//! Made-up prompts: one user message of a drawn number of tokens per session.
+//! Made-up sessions: user messages of drawn numbers of tokens, and images and audio of noise where they are asked for.
 //!
-//! Session i is a function of seed and i alone. Lengths, output lengths and words have separate streams of chance, so
-//! that `--osl` leaves the prompts as they were. Words and tokens are the host's.
+//! Session i is a function of seed and i alone. Lengths, output lengths, words and all else have separate streams of
+//! chance, so that `--osl` leaves the prompts as they were, and later turns the first. Words and tokens are the host's,
+//! and so are the replies between turns.
 
-use crate::{
-    lengths::Lengths,
-    random::{Purpose, Seeds},
-};
+mod audio;
+mod images;
+mod pictures;
+mod prefixes;
+mod sizes;
+#[cfg(test)]
+mod tests;
+
+use self::{audio::Audio, images::Images, prefixes::Prefixes, sizes::Sizes};
+use crate::random::{Place, Purpose, Seeds};
 use inferometer_plugin_sdk::{
     Component, NoOptions, RStr,
-    api::{DatasetLoader, SessionSink, TextTools},
+    api::{DatasetLoader, OutlineSink, SessionSink, TextTools},
     documents::{DatasetInfo, DatasetRequest},
-    types::{Error, Message, Part, Result, Turn},
+    types::{Error, Message, NO_COUNT, Outline, Part, PartKind, Result, Turn, TurnTime},
 };
 
-/// Makes prompts up.
-#[derive(Default)]
-pub(crate) struct Synthetic {
+/// Most texts, images or clips of one request.
+const MOST_PARTS: u64 = 10_000;
+/// Most bytes of the images, or of the clips, of one request, before they are compressed and put into base64.
+const MOST_BYTES: f64 = (1_u64 << 30) as f64;
+
+/// Makes sessions up.
+#[derive(Debug, Default)]
+pub struct Synthetic {
     pool: Option<Pool>,
 }
 
+/// What was asked for, checked.
+#[derive(Debug)]
 struct Pool {
     sessions: u64,
-    input: Lengths,
-    output: Option<Lengths>,
+    sizes: Sizes,
     words: Seeds,
+    /// Texts of one turn.
+    batch: u32,
+    prefixes: Option<Prefixes>,
+    images: Option<Images>,
+    audio: Option<Audio>,
 }
 
 impl Component for Synthetic {
@@ -46,127 +64,122 @@ impl DatasetLoader for Synthetic {
         if request.entries == 0 {
             return Err(Error::config("--num-dataset-entries 0: a pool needs at least one prompt; give 1 or more"));
         }
-        let output = request.output_tokens.map(|o| Lengths::new("--osl", o, request.seed, Purpose::OutputLength));
+        let seed = request.seed;
         self.pool = Some(Pool {
             sessions: request.entries,
-            input: Lengths::new("--isl", request.input_tokens, request.seed, Purpose::InputLength)?,
-            output: output.transpose()?,
-            words: Seeds::new(request.seed, Purpose::Text),
+            sizes: Sizes::new(request)?,
+            words: Seeds::new(seed, Purpose::Text),
+            batch: parts("--prompt-batch-size", request.batch.max(1))?,
+            prefixes: request.prefixes.map(|asked| Prefixes::new(asked, seed)).transpose()?,
+            images: request.images.as_ref().map(|asked| Images::new(asked, seed)).transpose()?,
+            audio: request.audio.as_ref().map(|asked| Audio::new(asked, seed)).transpose()?,
         });
         Ok(DatasetInfo { sessions: request.entries, ..DatasetInfo::default() })
     }
 
     fn session(&self, index: u64, text: &dyn TextTools, sink: &mut dyn SessionSink) -> Result<()> {
-        let pool = self.pool.as_ref().filter(|p| index < p.sessions).ok_or_else(|| crate::no_session(index))?;
-        let tokens = pool.input.draw(index);
-        let prompt = text
-            .text(pool.words.item(index), tokens.into())
-            .map_err(|e| Error::new(e.kind, format!("prompt {index} of {tokens} tokens: {e}")))?;
-        let parts = [Part::text(&prompt)];
-        let messages = [Message { role: "user".into(), parts: parts[..].into(), extra_json: RStr::empty() }];
-        let mut turn = Turn::new(&messages);
-        turn.max_tokens = pool.output.as_ref().map_or(0, |output| output.draw(index));
-        sink.name(&format!("session_{index:06}"));
-        sink.turn(&turn);
+        let pool = self.pool(index)?;
+        sink.name(&name(index));
+        (0..pool.sizes.turns(index)).try_for_each(|turn| pool.turn(Place::turn(index, turn), text, sink))
+    }
+
+    fn outline(&self, index: u64, sink: &mut dyn OutlineSink) -> Result<()> {
+        let pool = self.pool(index)?;
+        sink.name(&name(index));
+        // Nobody knows how long a reply will be that has no limit, nor, from there on, a prompt.
+        let mut history = Some(0_u64);
+        for turn in 0..pool.sizes.turns(index) {
+            let place = Place::turn(index, turn);
+            let output = pool.sizes.output(place);
+            let prompt = history.map(|before| before + pool.tokens(place));
+            sink.turn(&Outline {
+                time: pool.time(place),
+                input_tokens: prompt.map_or(NO_COUNT, |tokens| tokens.min((NO_COUNT - 1).into()) as u32),
+                output_tokens: output.unwrap_or(NO_COUNT),
+                ..Outline::EMPTY
+            });
+            history = prompt.zip(output).map(|(prompt, reply)| prompt + u64::from(reply));
+        }
         Ok(())
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::testing::{Collected, Words, session};
-    use inferometer_plugin_sdk::{documents::Length, types::ErrorKind};
-    use proptest::prelude::*;
+impl Synthetic {
+    fn pool(&self, index: u64) -> Result<&Pool> {
+        self.pool.as_ref().filter(|p| index < p.sessions).ok_or_else(|| crate::no_session(index))
+    }
+}
 
-    fn request() -> DatasetRequest {
-        DatasetRequest {
-            seed: 42,
-            entries: 100,
-            input_tokens: Length { mean: 20.0, stddev: 5.0 },
-            ..DatasetRequest::default()
-        }
+impl Pool {
+    /// Makes the turn at `place`: its texts, then its images, then its clips.
+    fn turn(&self, place: Place, text: &dyn TextTools, sink: &mut dyn SessionSink) -> Result<()> {
+        let texts = self.texts(place, text)?;
+        let images = self.images.as_ref().map(|images| images.of_turn(place)).transpose()?.unwrap_or_default();
+        let clips = self.audio.as_ref().map(|audio| audio.of_turn(place)).unwrap_or_default();
+
+        let mut parts: Vec<_> = texts.iter().map(|text| Part::text(text)).collect();
+        parts.extend(media(PartKind::IMAGE, &images));
+        parts.extend(media(PartKind::AUDIO, &clips));
+        let messages = [Message { role: "user".into(), parts: parts[..].into(), extra_json: RStr::empty() }];
+        let mut turn = Turn::new(&messages);
+        turn.max_tokens = self.sizes.output(place).unwrap_or(0);
+        turn.time = self.time(place);
+        sink.turn(&turn);
+        Ok(())
     }
 
-    fn opened(request: &DatasetRequest) -> Synthetic {
-        let mut loader = Synthetic::default();
-        loader.open(request, &Words).unwrap();
-        loader
+    /// The texts of the turn at `place`.
+    fn texts(&self, place: Place, text: &dyn TextTools) -> Result<Vec<String>> {
+        let prefix = self.prefix(place).map(|(prefixes, number)| prefixes.text(number, text)).transpose()?;
+        let made = self.places(place).map(|place| {
+            let (seed, tokens) = (self.words.at(place), self.sizes.input(place).into());
+            let made = match prefix {
+                Some(prefix) => text.continuation(seed, tokens).map(|prompt| format!("{prefix}{prompt}")),
+                None => text.text(seed, tokens),
+            };
+            made.map_err(|e| Error::new(e.kind, format!("prompt {} of {tokens} tokens: {e}", number(place))))
+        });
+        made.collect()
     }
 
-    fn prompts(loader: &Synthetic) -> Vec<String> {
-        (0..100).map(|index| session(loader, index).turns[0].parts[0].data.clone()).collect()
+    /// Tokens of the texts of the turn at `place`.
+    fn tokens(&self, place: Place) -> u64 {
+        let prefix = self.prefix(place).map_or(0, |(prefixes, _)| prefixes.tokens());
+        self.places(place).map(|place| prefix + u64::from(self.sizes.input(place))).sum()
     }
 
-    #[test]
-    fn a_session_is_one_user_message_of_the_length_asked_for() {
-        let fixed = DatasetRequest { input_tokens: Length { mean: 7.0, stddev: 0.0 }, ..request() };
-        let Collected { name, turns } = session(&opened(&fixed), 3);
-        assert_eq!(name, "session_000003");
-        assert_eq!((turns.len(), turns[0].role.as_str(), turns[0].parts.len()), (1, "user", 1));
-        assert_eq!(Words.count(&turns[0].parts[0].data), 7);
-        assert_eq!(turns[0].max_tokens, 0, "no limit is sent unless one was asked for");
+    /// The pool of texts that the turn at `place` begins with one of, and which one; none from the second turn on.
+    fn prefix(&self, place: Place) -> Option<(&Prefixes, usize)> {
+        let prefixes = self.prefixes.as_ref().filter(|_| place.turn == 0)?;
+        Some((prefixes, prefixes.choose(place.session)))
     }
 
-    #[test]
-    fn there_are_as_many_sessions_as_were_asked_for() {
-        let mut loader = Synthetic::default();
-        assert_eq!(loader.open(&request(), &Words).unwrap().sessions, 100);
-        assert!(loader.session(99, &Words, &mut Collected::default()).is_ok());
-        assert!(loader.session(100, &Words, &mut Collected::default()).is_err());
+    /// The places of the texts of the turn at `place`.
+    fn places(&self, place: Place) -> impl Iterator<Item = Place> {
+        (0..self.batch).map(move |part| Place { part, ..place })
     }
 
-    #[test]
-    fn asking_for_output_tokens_leaves_the_prompts_as_they_were() {
-        let output_tokens = Some(Length { mean: 64.0, stddev: 9.0 });
-        let with_output = opened(&DatasetRequest { output_tokens, ..request() });
-        assert_eq!(prompts(&with_output), prompts(&opened(&request())));
-        let limits: Vec<_> = (0..100).map(|index| session(&with_output, index).turns[0].max_tokens).collect();
-        assert!(limits.iter().all(|limit| (20..110).contains(limit)), "{limits:?}");
-        assert!(limits.iter().any(|limit| *limit != limits[0]));
+    fn time(&self, place: Place) -> TurnTime {
+        TurnTime { delay_ns: self.sizes.delay_ns(place), ..TurnTime::NONE }
     }
+}
 
-    #[test]
-    fn prompts_differ_from_each_other_and_from_seed_to_seed() {
-        let mut distinct = prompts(&opened(&request()));
-        distinct.extend(prompts(&opened(&DatasetRequest { seed: 43, ..request() })));
-        distinct.sort();
-        distinct.dedup();
-        assert_eq!(distinct.len(), 200);
-    }
+/// Parts of `kind` of media types or formats, and data.
+fn media<'a>(kind: PartKind, made: &'a [(&'static str, String)]) -> impl Iterator<Item = Part<'a>> {
+    made.iter().map(move |(mime, data)| Part { kind, mime: (*mime).into(), data: data.as_str().into(), ..Part::text("") })
+}
 
-    #[test]
-    fn what_cannot_be_made_is_an_error_that_says_what_to_give() {
-        let zero = Length::default();
-        for (request, named) in [
-            (DatasetRequest { entries: 0, ..request() }, "--num-dataset-entries"),
-            (DatasetRequest { input_tokens: zero, ..request() }, "--isl"),
-            (DatasetRequest { output_tokens: Some(zero), ..request() }, "--osl"),
-            (DatasetRequest { source: Some("prompts.jsonl".into()), ..request() }, "prompts.jsonl"),
-        ] {
-            let error = Synthetic::default().open(&request, &Words).unwrap_err();
-            assert_eq!(error.kind, ErrorKind::CONFIG);
-            assert!(error.message.contains(named), "{error}");
-        }
-    }
+/// The session at `place`, and its turn if it is not the first, for messages.
+fn number(Place { session, turn, .. }: Place) -> String {
+    if turn == 0 { session.to_string() } else { format!("{session}, turn {turn},") }
+}
 
-    #[test]
-    fn a_tokenizer_that_fails_is_reported_with_the_prompt() {
-        let too_long = DatasetRequest { input_tokens: Length { mean: 1e6, stddev: 0.0 }, ..request() };
-        let error = opened(&too_long).session(5, &Words, &mut Collected::default()).unwrap_err();
-        assert!(error.message.contains("prompt 5 of 1000000 tokens"), "{error}");
-    }
+fn name(index: u64) -> String {
+    format!("session_{index:06}")
+}
 
-    proptest! {
-        #[test]
-        fn a_session_does_not_depend_on_those_made_before(seed: u64, mut order in proptest::collection::vec(0..100_u64, 1..20)) {
-            let loader = opened(&DatasetRequest { seed, ..request() });
-            let there: Vec<_> = order.iter().map(|index| (*index, session(&loader, *index))).collect();
-            order.reverse();
-            let again = opened(&DatasetRequest { seed, ..request() });
-            let mut back: Vec<_> = order.iter().map(|index| (*index, session(&again, *index))).collect();
-            back.reverse();
-            prop_assert_eq!(there, back);
-        }
-    }
+/// A number of texts, images or clips.
+fn parts(option: &str, asked: u64) -> Result<u32> {
+    let held = (1..=MOST_PARTS).contains(&asked).then_some(asked as u32);
+    held.ok_or_else(|| Error::config(format!("{option} {asked}: one request holds from 1 to {MOST_PARTS} of them")))
 }

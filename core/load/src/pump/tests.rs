@@ -39,8 +39,8 @@ fn an_arrival_is_launched_when_its_time_comes() {
     assert_eq!(
         launched,
         [
-            (50, Arrival { request: 0, session: 7, is_exact: false, intended_ns: 50 }),
-            (90, Arrival { request: 1, session: 8, is_exact: false, intended_ns: 90 })
+            (50, Arrival { request: 0, session: 7, is_exact: false, intended_ns: 50, turn: 0, gap_ns: 0 }),
+            (90, Arrival { request: 1, session: 8, is_exact: false, intended_ns: 90, turn: 0, gap_ns: 0 })
         ]
     );
 }
@@ -50,7 +50,7 @@ fn a_late_arrival_keeps_its_intended_time() {
     let mut late = pump(&[Step::send(10, 0)], None, None);
     assert_eq!(
         late.poll(500).unwrap(),
-        Action::Launch(Arrival { request: 0, session: 0, is_exact: false, intended_ns: 10 })
+        Action::Launch(Arrival { request: 0, session: 0, is_exact: false, intended_ns: 10, turn: 0, gap_ns: 0 })
     );
 }
 

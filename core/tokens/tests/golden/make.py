@@ -3,10 +3,12 @@
     python make.py VOCABULARIES TIKTOKEN_CACHE
 """
 
+import datetime
 import hashlib
 import json
 import os
 import pathlib
+import re
 import struct
 import sys
 
@@ -18,7 +20,18 @@ import jinja2
 import tiktoken
 import tokenizers
 import transformers
-from transformers.utils.chat_template_utils import render_jinja_template
+from transformers.utils import chat_template_utils
+
+
+class FixedTime(datetime.datetime):
+    """What templates are told that ask for the time."""
+
+    @classmethod
+    def now(cls, tz=None):
+        return cls(2024, 7, 26, 13, 5, 9)
+
+
+chat_template_utils.datetime = FixedTime
 
 
 def digest(data):
@@ -49,12 +62,15 @@ def counts(lines):
 
 def rendered(template, chat, special):
     try:
-        ((text,), _) = render_jinja_template(
+        ((text,), _) = chat_template_utils.render_jinja_template(
             [chat["messages"]], tools=chat.get("tools"), chat_template=template,
             add_generation_prompt=True, **special, **chat.get("variables", {}),
         )
-    except (jinja2.TemplateError, TypeError) as error:
-        return None, f"{type(error).__name__}: {error}"
+    except jinja2.TemplateError:
+        return None, "refused"
+    except TypeError:
+        # Python's own failure, over a null where a list is expected.
+        return None, "failed"
     return text, [len(text), digest(text.encode())]
 
 
@@ -63,8 +79,7 @@ def renderings(chats):
     made = {}
     for file in sorted(VOCABULARIES.glob("templates/*.jinja"), key=lambda file: file.stem):
         template = file.read_text()
-        results = {name: rendered(template, chat, special)[1] for name, chat in chats.items()}
-        made[file.stem] = {name: result if isinstance(result, list) else "refused" for name, result in results.items()}
+        made[file.stem] = {name: rendered(template, chat, special)[1] for name, chat in chats.items()}
     return made
 
 
@@ -79,18 +94,25 @@ def chat_counts(chats):
         template = (folder / "chat_template.jinja").read_text()
         made[folder.name] = {}
         for name, chat in chats.items():
-            text, _ = rendered(template, chat, special)
-            made[folder.name][name] = (
-                "refused" if text is None else counted(reference.encode(text, add_special_tokens=False).ids)
-            )
+            text, result = rendered(template, chat, special)
+            if text is not None:
+                result = counted(reference.encode(text, add_special_tokens=False).ids)
+            made[folder.name][name] = result
     return made
 
 
+def compact(made):
+    """JSON with a line for each pair of a count and a digest."""
+    return re.sub(r"\[\s+(\d+),\s+(\"\w+\")\s+\]", r"[\1, \2]", json.dumps(made, indent=1))
+
+
 def write(name, made):
-    (HERE / name).write_text(json.dumps(made, indent=1) + "\n")
+    (HERE / name).write_text(compact(made) + "\n")
 
 
 write("counts.json", counts(json.loads((HERE / "lines.json").read_text())))
+# The parts of a chat are JSON as it goes over the wire, so they are kept as text.
 chats = json.loads((HERE / "chats.json").read_text())
+chats = {name: {part: json.loads(text) for part, text in chat.items()} for name, chat in chats.items()}
 write("renderings.json", {"by": f"transformers {transformers.__version__}", "templates": renderings(chats)})
 write("chat_counts.json", chat_counts(chats))

@@ -2,7 +2,7 @@
 
 mod simulation;
 
-pub use simulation::{Outcome, Sent, Sessions, Simulation};
+pub use simulation::{Outcome, Requested, Sent, Sessions, Simulation};
 
 use crate::{
     law::{Law, Make, broken, holds, survives},
@@ -10,7 +10,7 @@ use crate::{
 };
 use inferometer_plugin_sdk::{
     api::TimingStrategy,
-    types::{Load, PhaseSpec, StepKind},
+    types::{Error, ErrorKind, Load, PhaseSpec, StepKind},
 };
 
 const SECOND: u64 = 1_000_000_000;
@@ -28,7 +28,8 @@ pub enum Shape {
     Closed,
     /// It sends at [`PhaseSpec::rate`], whatever becomes of the requests.
     Open,
-    /// Nothing; this phase is one that it can run.
+    /// Nothing; this phase is one that it can run. With other limits it may be one that it refuses: with
+    /// [`ErrorKind::CONFIG`] and words that say what it needs, as a strategy does that lacks an option or times of the data.
     Other(PhaseSpec),
 }
 
@@ -58,8 +59,11 @@ pub fn check(make: impl Fn() -> Box<dyn TimingStrategy>, shape: Shape) {
         laws_of(make, shape).into_iter().chain(laws(make)).for_each(Law::enforce);
     }
     let world = Simulation { shards: 3, service_ns: uneven, ..limited(shape.phase(), 2_000) };
-    let (here, there) = (run(&world, &make), run(&world, &wired));
-    holds!("a strategy does the same here and behind the wire", here == there, "{:?}", difference(&here, &there));
+    let law = "a strategy does the same here and behind the wire";
+    match (tried(&world, &make, shape), tried(&world, &wired, shape)) {
+        (Some(here), Some(there)) => holds!(law, here == there, "{:?}", difference(&here, &there)),
+        (here, there) => holds!(law, here == there, "one takes {world:?}, and the other refuses it"),
+    }
 }
 
 /// The laws that any strategy can be held to.
@@ -71,8 +75,8 @@ pub fn laws<'a>(make: Make<'a, dyn TimingStrategy>) -> Vec<Law<'a>> {
 pub fn laws_of<'a>(make: Make<'a, dyn TimingStrategy>, shape: Shape) -> Vec<Law<'a>> {
     let phase = shape.phase();
     let mut laws = vec![
-        Law::new(REPEATS, move || repeats_itself(make, phase)),
-        Law::new(ENDS, move || ends_at_the_limits(make, phase)),
+        Law::new(REPEATS, move || repeats_itself(make, shape)),
+        Law::new(ENDS, move || ends_at_the_limits(make, shape)),
     ];
     match shape {
         Shape::Closed => laws.push(Law::new(SLOTS, move || keeps_its_slots(make))),
@@ -86,9 +90,22 @@ pub fn laws_of<'a>(make: Make<'a, dyn TimingStrategy>, shape: Shape) -> Vec<Law<
 }
 
 fn run(world: &Simulation, make: Make<'_, dyn TimingStrategy>) -> Outcome {
-    world
-        .run(make)
-        .unwrap_or_else(|error| broken("a phase of the usual kind is taken", format_args!("{world:?}: {error}")))
+    world.run(make).unwrap_or_else(|error| refused(world, &error))
+}
+
+/// Runs a phase that a strategy of no known shape may refuse; none if it does.
+fn tried(world: &Simulation, make: Make<'_, dyn TimingStrategy>, shape: Shape) -> Option<Outcome> {
+    let may_refuse = matches!(shape, Shape::Other(_));
+    let is_in_words = |error: &Error| error.kind == ErrorKind::CONFIG && !error.message.trim().is_empty();
+    match world.run(make) {
+        Ok(outcome) => Some(outcome),
+        Err(error) if may_refuse && is_in_words(&error) => None,
+        Err(error) => refused(world, &error),
+    }
+}
+
+fn refused(world: &Simulation, error: &Error) -> ! {
+    broken("a phase of the usual kind is taken", format_args!("{world:?}: {error}"))
 }
 
 fn limited(phase: PhaseSpec, requests: u64) -> Simulation {
@@ -106,26 +123,28 @@ fn difference(one: &Outcome, other: &Outcome) -> Option<(usize, Option<Sent>, Op
 }
 
 /// The same seed gives the same schedule.
-fn repeats_itself(make: Make<'_, dyn TimingStrategy>, phase: PhaseSpec) {
+fn repeats_itself(make: Make<'_, dyn TimingStrategy>, shape: Shape) {
     for shards in [1, 3] {
-        let world = Simulation { shards, service_ns: uneven, ..limited(phase, 1_000) };
-        let (first, again) = (run(&world, make), run(&world, make));
+        let world = Simulation { shards, service_ns: uneven, ..limited(shape.phase(), 1_000) };
+        let Some(first) = tried(&world, make, shape) else { continue };
+        let again = run(&world, make);
         holds!(REPEATS, first == again, "{world:?}: {:?}", difference(&first, &again));
     }
 }
 
 /// A phase sends the requests asked for, no fewer and no more; it sends until its duration is over, and not after. The
 /// host ends a phase at its limits, so what can go wrong here is to end too soon, or never.
-fn ends_at_the_limits(make: Make<'_, dyn TimingStrategy>, phase: PhaseSpec) {
-    let law = ENDS;
+fn ends_at_the_limits(make: Make<'_, dyn TimingStrategy>, shape: Shape) {
+    let (law, phase) = (ENDS, shape.phase());
     for (shards, turns) in [(1, 1), (3, 1), (16, 1), (2, 3)] {
         for requests in [1, 7, 500] {
             let world = Simulation { shards, turns, service_ns: uneven, ..limited(phase, requests) };
-            let sent = run(&world, make).sent.len() as u64;
+            let Some(Outcome { sent, .. }) = tried(&world, make, shape) else { continue };
+            let sent = sent.len() as u64;
             holds!(law, sent == requests, "{sent} arrivals of {requests}, {shards} shards, {turns} turns");
         }
         let world = Simulation { shards, turns, ..timed(phase, SECOND) };
-        let sent = run(&world, make).sent;
+        let Some(Outcome { sent, .. }) = tried(&world, make, shape) else { continue };
         let last = sent.iter().map(|sent| sent.at_ns).max();
         holds!(law, last.is_some_and(|at| at < SECOND), "the last at {last:?} ns of {SECOND}, {shards} shards");
         let longer = run(&Simulation { shards, turns, ..timed(phase, 2 * SECOND) }, make).sent.len();
@@ -143,11 +162,13 @@ pub fn ends_by_itself(make: Make<'_, dyn TimingStrategy>, shape: Shape) {
     let law = "a strategy that is alone ends by itself";
     for requests in [1, 10, 333] {
         let world = Simulation { host_ends: false, ..limited(shape.phase(), requests) };
-        let sent = run(&world, make).sent.len() as u64;
+        let Some(Outcome { sent, .. }) = tried(&world, make, shape) else { continue };
+        let sent = sent.len() as u64;
         holds!(law, sent == requests, "{sent} arrivals of {requests}");
     }
     let world = Simulation { host_ends: false, ..timed(shape.phase(), SECOND) };
-    let late = run(&world, make).sent.into_iter().find(|sent| sent.at_ns >= SECOND);
+    let sent = tried(&world, make, shape).map(|outcome| outcome.sent).unwrap_or_default();
+    let late = sent.into_iter().find(|sent| sent.at_ns >= SECOND);
     holds!(law, late.is_none(), "{late:?} in a phase of {SECOND} ns");
 }
 

@@ -5,7 +5,7 @@
 use crate::law::{broken, holds, survives};
 use inferometer_plugin_sdk::{
     api::{Timetable, TimingStrategy},
-    types::{Flow, Load, PhaseSpec, Result, Step, StepKind, TurnTime},
+    types::{ANY_SESSION, Flow, Load, PhaseSpec, Result, Step, StepKind, TurnTime, step_flags},
 };
 use std::{cmp::Reverse, collections::BinaryHeap};
 
@@ -19,9 +19,9 @@ pub struct Simulation {
     pub phase: PhaseSpec,
     /// Number of shards.
     pub shards: u32,
-    /// How long the server takes for request number n, in nanoseconds.
+    /// How long the server takes for request number n of a shard, in nanoseconds.
     pub service_ns: fn(u64) -> u64,
-    /// Turns of every session; the host sends all but the first by itself.
+    /// Turns of every session in [`Simulation::run`]; the host sends all but the first by itself.
     pub turns: u32,
     /// Whether the host ends the phase at its limits, as a real one does. If not, the strategy has to.
     pub host_ends: bool,
@@ -42,11 +42,26 @@ pub struct Sent {
     pub at_ns: u64,
 }
 
+/// A request of a session: an arrival, or one of the turns that the host sent after it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Requested {
+    /// Which of the arrivals of [`Outcome::sent`] began the session.
+    pub arrival: usize,
+    /// The session's turn, from 0.
+    pub turn: u32,
+    /// When it was sent, in nanoseconds since the phase began.
+    pub at_ns: u64,
+    /// When its answer ended.
+    pub ended_ns: u64,
+}
+
 /// What happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outcome {
     /// All arrivals, in the order in which they were sent.
     pub sent: Vec<Sent>,
+    /// All requests, in the order in which they were sent.
+    pub requests: Vec<Requested>,
     /// Most sessions open at a time.
     pub peak_open: u32,
     /// The same for each shard.
@@ -92,18 +107,29 @@ impl Timetable for Sessions {
 /// Something due, sorted by time; the number keeps the order within one moment.
 type Due = Reverse<(u64, u64, usize, What)>;
 
+/// What is due, with the place of its session where it has one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum What {
-    Ends {
-        session: u64,
-        turn: u32,
-    },
-    /// A first turn is an arrival, further ones are the host's.
-    Sends {
-        session: u64,
-        turn: u32,
-    },
+    /// An arrival is sent.
+    Begins(usize),
+    /// The host sends a further turn.
+    Sends(usize),
+    Ends(usize),
     Wakes,
+}
+
+/// A session under way.
+struct Course {
+    session: u64,
+    /// Its row of the timetable.
+    row: u64,
+    turn: u32,
+    turns: u32,
+    gap_ns: u64,
+    /// When the turn was intended.
+    intended_ns: u64,
+    /// Its place in [`Outcome::sent`], once it was sent.
+    arrival: usize,
 }
 
 struct Shard {
@@ -120,7 +146,9 @@ struct Shard {
 
 struct Running<'a> {
     world: &'a Simulation,
+    timetable: &'a dyn Timetable,
     shards: Vec<Shard>,
+    courses: Vec<Course>,
     due: BinaryHeap<Due>,
     /// Arrivals handed over.
     handed: u64,
@@ -132,20 +160,53 @@ struct Running<'a> {
 }
 
 impl Simulation {
-    /// Runs until every shard has ended and every request with it. `make` makes the strategy of one shard.
+    /// Runs until every shard has ended and every request with it, with the timetable of [`Sessions`]. `make` makes the
+    /// strategy of one shard.
+    ///
+    /// # Errors
+    /// As for [`Simulation::run_with`].
+    ///
+    /// # Panics
+    /// As for [`Simulation::run_with`].
+    pub fn run(&self, make: impl Fn() -> Box<dyn TimingStrategy>) -> Result<Outcome> {
+        self.run_with(&Sessions { turns: self.turns }, make)
+    }
+
+    /// The same with a timetable of one's own. Where a strategy does not name the data set's sessions, arrivals take them
+    /// in turn. A turn that is not the first is sent when its own time has come, its delay after the answer before it is
+    /// over, and so is the gap that the strategy asked for.
     ///
     /// # Errors
     /// When a strategy refuses the phase.
     ///
     /// # Panics
     /// When a strategy breaks a law that holds at every step: it fails in mid-phase, sends earlier than it sent before,
-    /// waits for what is past, parks when nothing can happen any more, or never ends.
-    pub fn run(&self, make: impl Fn() -> Box<dyn TimingStrategy>) -> Result<Outcome> {
-        let shards = (0..self.shards).map(|shard| self.begin(shard, &make)).collect::<Result<Vec<_>>>()?;
-        let outcome = Outcome { sent: Vec::new(), peak_open: 0, peak_open_by_shard: Vec::new(), least_open: u32::MAX };
-        let due = BinaryHeap::new();
-        let mut running =
-            Running { world: self, shards, due, handed: 0, number: 0, calls: 0, outcome, least_so_far: u32::MAX };
+    /// waits for what is past, parks when nothing can happen any more, begins a session that is not to be sent, or never
+    /// ends.
+    pub fn run_with(
+        &self,
+        timetable: &dyn Timetable,
+        make: impl Fn() -> Box<dyn TimingStrategy>,
+    ) -> Result<Outcome> {
+        let shards = (0..self.shards).map(|shard| self.begin(shard, timetable, &make)).collect::<Result<Vec<_>>>()?;
+        let mut running = Running {
+            world: self,
+            timetable,
+            shards,
+            courses: Vec::new(),
+            due: BinaryHeap::new(),
+            handed: 0,
+            number: 0,
+            calls: 0,
+            outcome: Outcome {
+                sent: Vec::new(),
+                requests: Vec::new(),
+                peak_open: 0,
+                peak_open_by_shard: Vec::new(),
+                least_open: u32::MAX,
+            },
+            least_so_far: u32::MAX,
+        };
         (0..running.shards.len()).for_each(|index| running.ask(0, index));
         running.look();
         while let Some(Reverse((at, _, index, what))) = running.due.pop() {
@@ -158,14 +219,19 @@ impl Simulation {
         Ok(outcome)
     }
 
-    fn begin(&self, shard: u32, make: &impl Fn() -> Box<dyn TimingStrategy>) -> Result<Shard> {
+    fn begin(
+        &self,
+        shard: u32,
+        timetable: &dyn Timetable,
+        make: &impl Fn() -> Box<dyn TimingStrategy>,
+    ) -> Result<Shard> {
         let (each, over) = (self.phase.concurrency / self.shards, self.phase.concurrency % self.shards);
         let phase = PhaseSpec { shard, shards: self.shards, slots: each + u32::from(shard < over), ..self.phase };
         let mut strategy = make();
         survives(
             "a phase begins or is refused without a panic",
             || format!("{phase:?}"),
-            || strategy.start(&phase, &Sessions { turns: self.turns }),
+            || strategy.start(&phase, timetable),
         )?;
         Ok(Shard {
             strategy,
@@ -238,6 +304,7 @@ impl Running<'_> {
     }
 
     fn send(&mut self, now: u64, index: usize, step: &Step) {
+        let course = self.course(now, step);
         let shard = &mut self.shards[index];
         let last = std::mem::replace(&mut shard.last_at_ns, step.at_ns);
         holds!("arrival times never fall", step.at_ns >= last, "shard {index}: {} ns after {last} ns", step.at_ns);
@@ -246,7 +313,22 @@ impl Running<'_> {
         shard.peak = shard.peak.max(shard.load.open);
         shard.sleeping = step.at_ns > now;
         self.outcome.least_open = self.least_so_far;
-        self.comes_due(step.at_ns.max(now), index, What::Sends { session: step.session, turn: step.turn });
+        self.courses.push(course);
+        self.comes_due(step.at_ns.max(now), index, What::Begins(self.courses.len() - 1));
+    }
+
+    /// The session that `step` begins.
+    fn course(&self, now: u64, step: &Step) -> Course {
+        let Step { session, turn, .. } = *step;
+        let row = match (session, self.timetable.sessions()) {
+            (ANY_SESSION, 0) => self.handed,
+            (ANY_SESSION, sessions) => self.handed % sessions,
+            (session, sessions) if sessions == 0 || step.flags & step_flags::EXACT != 0 => session,
+            (session, sessions) => session % sessions,
+        };
+        let turns = self.timetable.turns(row);
+        holds!("a session begins with a turn that it has", turn < turns, "turn {turn} of {turns}, {step:?} at {now} ns");
+        Course { session, row, turn, turns, gap_ns: step.gap_ns(), intended_ns: step.at_ns, arrival: 0 }
     }
 
     fn comes_due(&mut self, at: u64, index: usize, what: What) {
@@ -255,38 +337,55 @@ impl Running<'_> {
     }
 
     fn happens(&mut self, at: u64, index: usize, what: What) {
-        let world = self.world;
-        let shard = &mut self.shards[index];
         match what {
             // It may have asked for another time since.
-            What::Wakes => shard.wakes_at = shard.wakes_at.filter(|wanted| *wanted != at),
-            What::Sends { session, turn } => {
-                if turn == 0 {
-                    shard.sleeping = false;
-                    self.outcome.sent.push(Sent { session, at_ns: at });
-                }
-                let ends = at.saturating_add((world.service_ns)(shard.load.sent));
-                shard.load.sent += 1;
-                self.comes_due(ends, index, What::Ends { session, turn });
+            What::Wakes => {
+                let shard = &mut self.shards[index];
+                shard.wakes_at = shard.wakes_at.filter(|wanted| *wanted != at);
             }
-            What::Ends { session, turn } => {
-                shard.load.ended += 1;
-                let turns = world.turns;
-                let is_last = turn + 1 >= turns;
-                let next_delay_ns = if is_last { 0 } else { 1_000_000 };
-                if is_last {
-                    shard.load.open -= 1;
-                }
-                let flow = Flow { session, turn, turns, at_ns: at, next_delay_ns, ..Flow::default() };
-                let strategy = &mut shard.strategy;
-                let law = "a strategy takes what happens";
-                if let Err(error) = survives(law, || format!("{flow:?}"), || strategy.on_flow(&flow)) {
-                    broken(law, format_args!("{flow:?}: {error}"));
-                }
-                if !is_last {
-                    self.comes_due(at + next_delay_ns, index, What::Sends { session, turn: turn + 1 });
-                }
+            What::Begins(place) => {
+                self.shards[index].sleeping = false;
+                self.courses[place].arrival = self.outcome.sent.len();
+                self.outcome.sent.push(Sent { session: self.courses[place].session, at_ns: at });
+                self.is_sent(at, index, place);
             }
+            What::Sends(place) => self.is_sent(at, index, place),
+            What::Ends(place) => self.has_ended(at, index, place),
+        }
+    }
+
+    /// A turn is sent.
+    fn is_sent(&mut self, at: u64, index: usize, place: usize) {
+        let Course { arrival, turn, .. } = self.courses[place];
+        let shard = &mut self.shards[index];
+        let ended_ns = at.saturating_add((self.world.service_ns)(shard.load.sent));
+        shard.load.sent += 1;
+        self.outcome.requests.push(Requested { arrival, turn, at_ns: at, ended_ns });
+        self.comes_due(ended_ns, index, What::Ends(place));
+    }
+
+    /// A turn's answer has ended.
+    fn has_ended(&mut self, at: u64, index: usize, place: usize) {
+        let shard = &mut self.shards[index];
+        let course = &mut self.courses[place];
+        let Course { session, turn, turns, .. } = *course;
+        let is_last = turn + 1 == turns;
+        let time = if is_last { TurnTime::NONE } else { self.timetable.time(course.row, turn + 1) };
+        shard.load.ended += 1;
+        shard.load.open -= u32::from(is_last);
+        let flow = Flow { session, turn, turns, at_ns: at, next_delay_ns: time.delay_ns, ..Flow::default() };
+        let strategy = &mut shard.strategy;
+        let law = "a strategy takes what happens";
+        if let Err(error) = survives(law, || format!("{flow:?}"), || strategy.on_flow(&flow)) {
+            broken(law, format_args!("{flow:?}: {error}"));
+        }
+        if !is_last {
+            course.turn += 1;
+            let own = if time.timestamp_ns == TurnTime::NONE.timestamp_ns { 0 } else { time.timestamp_ns };
+            let paced = course.intended_ns.saturating_add(course.gap_ns);
+            course.intended_ns = at.saturating_add(time.delay_ns).max(own).max(paced);
+            let intended = course.intended_ns;
+            self.comes_due(intended, index, What::Sends(place));
         }
     }
 }

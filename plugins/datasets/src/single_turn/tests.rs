@@ -1,40 +1,30 @@
 //! Whole files in, sessions or an error out.
 
-use super::SingleTurn;
-use crate::testing::{Collected, Words, session};
-use flate2::{Compression, write::GzEncoder};
+use super::SingleTurn as Form;
+use crate::{
+    conversation::Conversations,
+    testing::{self, Collected, Words, gzip, outline, session},
+};
 use inferometer_plugin_sdk::{
     api::DatasetLoader,
     documents::{DatasetInfo, DatasetRequest, Length},
-    types::{Error, ErrorKind, PartKind, Result, TurnTime},
+    types::{ErrorKind, NO_COUNT, PartKind, Result, TurnTime, turn_flags},
 };
 use proptest::prelude::*;
-use std::io::Write;
 
-fn open_with(contents: &[u8], request: &DatasetRequest) -> Result<(SingleTurn, DatasetInfo)> {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("prompts.jsonl");
-    std::fs::write(&path, contents).unwrap();
-    let mut loader = SingleTurn::default();
-    let source = Some(path.to_str().unwrap().to_owned());
-    let info = loader.open(&DatasetRequest { source, ..request.clone() }, &Words)?;
-    Ok((loader, info))
-}
+type SingleTurn = Conversations<Form>;
 
 fn open(contents: impl AsRef<[u8]>) -> Result<(SingleTurn, DatasetInfo)> {
-    open_with(contents.as_ref(), &DatasetRequest::default())
+    testing::open(&[("prompts.jsonl", contents.as_ref())], &DatasetRequest::default())
 }
 
 fn sessions(contents: impl AsRef<[u8]>) -> Vec<Collected> {
-    let (loader, info) = open(contents).unwrap();
-    (0..info.sessions).map(|index| session(&loader, index)).collect()
+    testing::sessions::<SingleTurn>(contents).0
 }
 
 /// The error of a file, without the folder it lies in.
 fn error(contents: impl AsRef<[u8]>) -> String {
-    let error: Error = open(contents).err().expect("an error");
-    let (_, rest) = error.message.split_once("prompts.jsonl:").expect("the file's name in the message");
-    rest.to_owned()
+    testing::error::<SingleTurn>(contents)
 }
 
 #[test]
@@ -110,9 +100,7 @@ fn blank_lines_windows_line_ends_nulls_and_a_byte_order_mark_do_no_harm() {
 #[test]
 fn a_compressed_file_reads_like_a_plain_one() {
     let plain = "{\"text\": \"a\"}\n{\"text\": \"b\"}\n";
-    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
-    encoder.write_all(plain.as_bytes()).unwrap();
-    let compressed = encoder.finish().unwrap();
+    let compressed = gzip(plain.as_bytes());
     assert_eq!(sessions(&compressed), sessions(plain));
 
     let twice: Vec<u8> = [&compressed[..], &compressed[..]].concat();
@@ -123,13 +111,49 @@ fn a_compressed_file_reads_like_a_plain_one() {
 }
 
 #[test]
-fn rows_without_a_length_take_the_one_that_was_asked_for() {
-    let lines = "{\"text\": \"a\"}\n{\"text\": \"b\", \"output_length\": 5}\n{\"text\": \"c\"}\n";
+fn limits_are_those_of_the_rows_alone() {
+    let lines = b"{\"text\": \"a\"}\n{\"text\": \"b\", \"output_length\": 5}\n";
     let output_tokens = Some(Length { mean: 64.0, stddev: 0.0 });
     let request = DatasetRequest { output_tokens, ..DatasetRequest::default() };
-    let (loader, _) = open_with(lines.as_bytes(), &request).unwrap();
-    let limits: Vec<_> = (0..3).map(|index| session(&loader, index).turns[0].max_tokens).collect();
-    assert_eq!(limits, [64, 5, 64]);
+    let (loader, _) = testing::open::<SingleTurn>(&[("prompts.jsonl", lines)], &request).unwrap();
+    let limits: Vec<_> = (0..2).map(|index| session(&loader, index).turns[0].max_tokens).collect();
+    assert_eq!(limits, [0, 5], "the host draws those that are missing");
+}
+
+#[test]
+fn every_line_stands_alone_also_within_a_session() {
+    let all = sessions("{\"session_id\": \"a\", \"text\": \"1\"}\n{\"session_id\": \"a\", \"text\": \"2\"}");
+    let flags: Vec<_> = all[0].turns.iter().map(|turn| turn.flags).collect();
+    assert_eq!(flags, [turn_flags::STANDS_ALONE; 2]);
+}
+
+#[test]
+fn outlines_say_times_and_lengths_without_the_text() {
+    let (loader, info) = open(
+        "{\"session_id\": \"a\", \"text\": \"1\", \"timestamp\": 5, \"output_length\": 7}\n\
+         {\"session_id\": \"a\", \"text\": \"2\", \"delay\": 3}",
+    )
+    .unwrap();
+    let found = outline(&loader, 0);
+    let second = TurnTime { delay_ns: 3_000_000, ..TurnTime::NONE };
+    assert_eq!(found.turns, [(TurnTime { timestamp_ns: 5_000_000, delay_ns: 0 }, 7), (second, NO_COUNT)]);
+    assert_eq!(found.name, "a");
+    assert!(info.has_timestamps, "the first turn of every session has one");
+}
+
+#[test]
+fn timestamps_are_those_of_the_data_set_only_if_every_session_has_one() {
+    let (_, info) = open("{\"text\": \"a\", \"timestamp\": 0}\n{\"text\": \"b\"}").unwrap();
+    assert!(!info.has_timestamps);
+}
+
+#[test]
+fn pictures_beside_the_file_are_put_in() {
+    let line = b"{\"text\": \"a\", \"image\": \"pictures/cat.png\"}";
+    let files: [(&str, &[u8]); 2] = [("prompts.jsonl", line), ("pictures/cat.png", &[0, 255, 16])];
+    let (loader, _) = testing::open::<SingleTurn>(&files, &DatasetRequest::default()).unwrap();
+    let part = &session(&loader, 0).turns[0].parts[1];
+    assert_eq!((part.mime.as_str(), part.data.as_str()), ("image/png", "data:image/png;base64,AP8Q"));
 }
 
 #[test]

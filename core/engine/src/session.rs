@@ -1,0 +1,336 @@
+//! One session from its first turn to its last: slots, think times, what was said so far, and the sessions it begins.
+
+use crate::{
+    data::{Conversation, Made, Ready, Session},
+    flight::{Errand, Flight, Landed},
+    job::{Course, Phase},
+    slots::Slot,
+    worker::Worker,
+};
+use inferometer_abi::{
+    random::{SplitMix64, mix},
+    types::{ABSENT_NS, BEFORE_FIRST, Branch, Flow, NO_COUNT, NO_TURN, Outgoing, branch_flags},
+};
+use inferometer_model::{
+    Failure, FailureKind, Row,
+    config::{CacheBust, ConcurrencyUnit, ConnectionReuse, OnOverload},
+};
+use inferometer_net::Lane;
+use std::{
+    borrow::Cow,
+    pin::Pin,
+    rc::Rc,
+    sync::{Arc, atomic::Ordering::Relaxed},
+    time::Duration,
+};
+use tokio::task::JoinHandle;
+
+/// How a session begins.
+pub(crate) struct Start {
+    pub(crate) course: Course,
+    /// Its first request.
+    pub(crate) flight: Flight,
+    /// The turn of that.
+    pub(crate) turn: u32,
+    /// Least time from one turn's intended send to the next one's, in nanoseconds.
+    pub(crate) gap_ns: u64,
+    /// What was said in the session that it forks from.
+    pub(crate) inherited: Conversation,
+    /// Whether another session began it, and holds the slot.
+    pub(crate) is_branch: bool,
+}
+
+/// Runs one session: its turns one after another, each a request. Returns what the schedule has to hear of the last.
+pub(crate) async fn session(worker: &Rc<Worker>, phase: &Phase, start: Start) -> Flow {
+    let Start { course, flight, turn, gap_ns, inherited, is_branch } = start;
+    let job = &*worker.job;
+    let lane = if job.reuse == ConnectionReuse::StickyUserSessions { Lane::OWN } else { Lane::SHARED };
+    // A slot that is refused to an arrival is refused at its time, and not when its prompt is ready.
+    let mut slot = None;
+    if phase.plan.on_overload == OnOverload::Drop && !is_branch && !worker.is_closed(job.clock.now()) {
+        slot = phase.slots.as_ref().and_then(|slots| slots.try_take());
+        if slot.is_none() && phase.slots.is_some() {
+            job.pool.release(course.entry);
+            let row = flight.give_up("no slot was free when its time had come");
+            return last_words(worker, phase, &course, turn, turn + 1, &row);
+        }
+    }
+    let made = job.pool.session(course.entry, course.place).await;
+    let session = match made_for(made, turn) {
+        Ok(session) => session,
+        Err(why) => {
+            let row = flight.fail(Failure::new(FailureKind::Plugin, why.to_string()));
+            return last_words(worker, phase, &course, turn, turn + 1, &row);
+        }
+    };
+    let mut talk = Talk { worker, phase, course, session, conversation: inherited, lane, gap_ns, is_branch, branches: Vec::new() };
+    let flow = talk.run(flight, turn as usize, slot).await;
+    for (_, branch) in talk.branches.drain(..) {
+        // One that panicked has stopped the run.
+        let _ = branch.await;
+    }
+    job.pool.release(course.entry);
+    flow
+}
+
+/// The session, if it has the turn that it is to begin with.
+fn made_for(made: Made, turn: u32) -> Made {
+    made.and_then(|session| {
+        if (turn as usize) < session.turns.len() {
+            return Ok(session);
+        }
+        let turns = session.turns.len();
+        Err(format!("the schedule begins session '{}' at turn {turn}, and it has {turns}", session.name).into())
+    })
+}
+
+/// What the schedule is told of a session that ends before its data is known.
+fn last_words(worker: &Worker, phase: &Phase, course: &Course, turn: u32, turns: u32, row: &Row) -> Flow {
+    let now = worker.job.clock.now();
+    let end = if row.end == ABSENT_NS { now } else { row.end };
+    Flow { turns, ..flow(phase, course, turn, row, end) }
+}
+
+/// What the schedule has to hear of a request.
+fn flow(phase: &Phase, course: &Course, turn: u32, row: &Row, end: u64) -> Flow {
+    Flow {
+        session: course.number,
+        turn,
+        at_ns: end.saturating_sub(phase.start_ns()),
+        latency_ns: if row.is_ok() { row.last } else { end }.saturating_sub(row.permitted),
+        output_tokens: if row.usage_completion == NO_COUNT { 0 } else { row.usage_completion },
+        failed: u32::from(!row.is_ok()),
+        ..Flow::default()
+    }
+}
+
+/// A session under way.
+struct Talk<'a> {
+    worker: &'a Rc<Worker>,
+    phase: &'a Phase,
+    course: Course,
+    session: Arc<Session>,
+    conversation: Conversation,
+    lane: Lane,
+    gap_ns: u64,
+    is_branch: bool,
+    /// Sessions that it began and that have not been waited for, with the turn that waits for each.
+    branches: Vec<(u32, JoinHandle<()>)>,
+}
+
+impl<'a> Talk<'a> {
+    async fn run(&mut self, first: Flight, from: usize, mut held: Option<Slot<'a>>) -> Flow {
+        let (worker, phase, session) = (self.worker, self.phase, Arc::clone(&self.session));
+        let job = &*worker.job;
+        let per_request = phase.plan.concurrency_unit == ConcurrencyUnit::Requests;
+        let (mut flight, mut turn) = (first, from);
+        self.catch_up(turn);
+        self.branch(BEFORE_FIRST);
+        loop {
+            let ready = &session.turns[turn];
+            let intended = flight.intended();
+            if held.is_none() && (per_request || !self.is_branch) {
+                held = match &phase.slots {
+                    Some(slots) => slots.take().await,
+                    None => None,
+                };
+            }
+            let prefill = match &phase.prefill {
+                Some(slots) => slots.take().await,
+                None => None,
+            };
+            let now = job.clock.now();
+            let (row, reply) = if !worker.is_closed(now) {
+                match self.request(ready, turn, turn == from) {
+                    Ok(outgoing) => {
+                        let errand = Errand {
+                            outgoing,
+                            max_tokens: ready.max_tokens,
+                            to: self.destination(),
+                            permitted: now,
+                            prefill,
+                            break_off: self.break_off(turn),
+                            wants_reply: self.wants_reply(turn),
+                        };
+                        let Landed { row, reply } = flight.fly(errand, &mut self.lane).await;
+                        (row, reply)
+                    }
+                    Err(why) => (flight.fail(job.blame(why)), None),
+                }
+            } else {
+                drop(prefill);
+                (flight.give_up("the phase ended before it got a slot"), None)
+            };
+            if per_request {
+                held = None;
+            }
+            let end = if row.end == ABSENT_NS { now } else { row.end };
+            let mut flow = flow(phase, &self.course, turn as u32, &row, end);
+            flow.turns = session.turns.len() as u32;
+            let needs_reply = self.wants_reply(turn);
+            match reply {
+                Some(reply) => self.conversation.reply(&reply),
+                None if needs_reply => {
+                    // Nothing can be built on a reply that was not got.
+                    let unsent = (session.turns.len() - turn - 1) as u64;
+                    job.control.counters.unsent.fetch_add(unsent, Relaxed);
+                    flow.turns = turn as u32 + 1;
+                    return flow;
+                }
+                None => {}
+            }
+            self.branch(turn as u32);
+            turn += 1;
+            let Some(next) = session.turns.get(turn) else { return flow };
+            let joined = self.join(turn as u32).await;
+            let ended = if joined { job.clock.now().max(end) } else { end };
+            let (due, delay_ns) = self.due(next, ended, intended);
+            flow.next_delay_ns = delay_ns;
+            // A turn that would come after the phase's end is none of its arrivals.
+            if worker.is_over(due) || job.control.is_stopped() {
+                return flow;
+            }
+            let Some(request) = phase.budget.request() else { return flow };
+            if !self.is_branch {
+                worker.tell(&flow, true);
+            }
+            flight = Flight::new(worker, request, &self.course, turn as u32, due);
+            if due > job.clock.now() {
+                let thinks = per_request && !self.is_branch;
+                if thinks {
+                    worker.thinks(true);
+                }
+                worker.timers.sleep_until(job.clock.instant(due)).await;
+                if thinks {
+                    worker.thinks(false);
+                }
+            }
+        }
+    }
+
+    /// What was said before the turn that it begins with: where the replies are recorded, all of it.
+    fn catch_up(&mut self, from: usize) {
+        if !self.worker.job.pool.terms.live {
+            for ready in self.session.turns[..from].iter().filter(|ready| ready.builds) {
+                self.conversation.add(ready.news(false));
+            }
+        }
+    }
+
+    /// The request of a turn: the one that was made ready, or one that holds what was said so far.
+    fn request<'s>(
+        &mut self,
+        ready: &'s Ready,
+        turn: usize,
+        is_first: bool,
+    ) -> Result<Cow<'s, Outgoing>, String> {
+        let pool = &self.worker.job.pool;
+        let terms = &pool.terms;
+        let begins = self.conversation.said().is_empty();
+        let news = ready.news(terms.live);
+        let marked = (terms.cache_bust != CacheBust::None && (is_first || !ready.builds) && begins)
+            .then(|| terms.marked(news, &self.mark()));
+        let news = marked.as_deref().unwrap_or(news);
+        let is_ready = marked.is_none() && begins;
+        if ready.builds {
+            self.conversation.add(news);
+        }
+        if let Some(outgoing) = ready.encoded.as_ref().filter(|_| is_ready || !ready.builds) {
+            return Ok(Cow::Borrowed(outgoing));
+        }
+        let said = if ready.builds { self.conversation.said() } else { news };
+        pool.encode(ready, turn as u32, said).map(Cow::Owned).map_err(|error| format!("encode: {}", error.message))
+    }
+
+    /// A mark that no other session of the run has.
+    fn mark(&self) -> String {
+        let ids = self.worker.job.ids(self.worker.phase_index, self.course.number, 0);
+        let first = ids.correlation[..6].iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        format!("[{first}]")
+    }
+
+    /// Whether a later turn holds the reply to this one.
+    fn wants_reply(&self, turn: usize) -> bool {
+        let inherits = |branch: &Branch| branch.flags & branch_flags::INHERITS != 0 && branch.after_turn as usize >= turn;
+        self.worker.job.pool.terms.live
+            && self.session.turns[turn].builds
+            && (self.session.turns[turn + 1..].iter().any(|later| later.builds)
+                || self.session.branches.iter().any(|branch| branch.after_turn != BEFORE_FIRST && inherits(branch)))
+    }
+
+    /// When a turn is intended, after the turn before it ended and was itself intended; and how long after its end.
+    fn due(&self, next: &Ready, ended: u64, intended: u64) -> (u64, u64) {
+        let mut due = ended.saturating_add(self.phase.delay(next.time));
+        if self.gap_ns > 0 {
+            due = due.max(intended.saturating_add(self.gap_ns));
+        }
+        if let Some(at) = self.phase.timestamp(next.time) {
+            due = due.max(self.phase.start_ns().saturating_add(at));
+        }
+        (due, due.saturating_sub(ended))
+    }
+
+    /// The server that all of the session's requests go to.
+    fn destination(&self) -> usize {
+        (self.course.number % self.worker.job.server.destinations.len() as u64) as usize
+    }
+
+    /// After how long a request is broken off on purpose, if it is one of those.
+    fn break_off(&self, turn: usize) -> Option<Duration> {
+        let cancellation = self.phase.plan.cancellation?;
+        let drawn = mix(self.phase.cancellation_seed ^ mix(self.course.number)) ^ turn as u64;
+        let doomed = SplitMix64::new(drawn).unit() < cancellation.share;
+        doomed.then(|| Duration::from_nanos(cancellation.delay_ns))
+    }
+
+    /// Begins the sessions that begin after `turn`.
+    fn branch(&mut self, turn: u32) {
+        let session = Arc::clone(&self.session);
+        for branch in session.branches.iter().filter(|branch| branch.after_turn == turn) {
+            let job = &self.worker.job;
+            if branch.session >= job.pool.info.sessions + job.pool.info.branches {
+                continue;
+            }
+            let now = job.clock.now();
+            if self.worker.is_over(now) || job.control.is_stopped() {
+                return;
+            }
+            let Some(request) = self.phase.budget.request() else { return };
+            // Numbers of a schedule's own sessions do not come near.
+            let number = mix(self.course.number ^ mix(branch.session)) | 1 << 63;
+            let course = Course { number, entry: branch.session, place: None };
+            let inherits = branch.flags & branch_flags::INHERITS != 0;
+            let start = Start {
+                course,
+                flight: Flight::new(self.worker, request, &course, 0, now),
+                turn: 0,
+                gap_ns: 0,
+                inherited: if inherits { self.conversation.clone() } else { Conversation::default() },
+                is_branch: true,
+            };
+            let handle = tokio::task::spawn_local(run_branch(Rc::clone(self.worker), start));
+            self.branches.push((branch.join_turn, handle));
+        }
+    }
+
+    /// Waits for the sessions that `turn` waits for; whether there were any.
+    async fn join(&mut self, turn: u32) -> bool {
+        let (wanted, others) = self.branches.drain(..).partition(|(join, _)| *join == turn && turn != NO_TURN);
+        let wanted: Vec<(u32, JoinHandle<()>)> = wanted;
+        self.branches = others;
+        let any = !wanted.is_empty();
+        for (_, branch) in wanted {
+            // One that panicked has stopped the run.
+            let _ = branch.await;
+        }
+        any
+    }
+}
+
+/// Runs a session that another one began. Boxed, since it may begin others in turn.
+fn run_branch(worker: Rc<Worker>, start: Start) -> Pin<Box<dyn Future<Output = ()>>> {
+    Box::pin(async move {
+        let _live = worker.guard();
+        session(&worker, worker.phase(), start).await;
+    })
+}
