@@ -7,7 +7,7 @@ use clap::{
 };
 use inferometer_abi::documents::Kind;
 use inferometer_mock::MockConfig;
-use inferometer_model::config::RawConfig;
+use inferometer_model::{config::RawConfig, values::Seconds};
 use std::path::PathBuf;
 
 /// A benchmark for generative-AI inference servers.
@@ -40,9 +40,12 @@ pub(crate) struct ProfileArgs {
     /// Settings from a TOML file; flags win over it
     #[arg(short = 'f', long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
-    /// Print the plan and the first requests, and send nothing
+    /// Print the plan and the first requests, write the schedule to `schedule.jsonl`, and send nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
+    /// How long every answer is taken to last in a dry run
+    #[arg(long, value_name = "SECONDS", default_value = "1", requires = "dry_run")]
+    pub(crate) dry_run_latency: Seconds,
     #[command(flatten)]
     pub(crate) settings: RawConfig,
 }

@@ -29,11 +29,7 @@ pub(crate) fn run(args: &DemoArgs) -> Ended {
             ..ServerConfig::default()
         },
         data: DataConfig { random_seed: Some(1), ..DataConfig::default() },
-        synthetic: SyntheticConfig {
-            isl: Some(Number(100.0)),
-            osl: Some(Number(64.0)),
-            ..SyntheticConfig::default()
-        },
+        synthetic: SyntheticConfig { isl: Some(Number(100.0)), osl: Some(Number(64.0)), ..SyntheticConfig::default() },
         load: LoadConfig { concurrency: Some(Count(16)), request_count: Some(Count(96)), ..LoadConfig::default() },
         tokenizer: Some("builtin".to_owned()),
         goodput: vec!["ttft:60 tpot:6".to_owned()],

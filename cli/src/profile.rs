@@ -23,7 +23,7 @@ pub(crate) fn run(args: &ProfileArgs) -> Ended {
     let plan = resolve(&settings, &plugins, fresh_seed()).map_err(Failure::usage)?;
     let registry = registry(&settings, &plugins)?;
     if args.dry_run {
-        return dry_run::run(plan, &registry);
+        return dry_run::run(plan, &registry, args.dry_run_latency.as_ns());
     }
     measure(plan, &registry, settings.ui)
 }

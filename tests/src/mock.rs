@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use inferometer_mock::{MockConfig, MockServer};
 use serde::Deserialize;
+use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::run::Program;
@@ -32,6 +33,10 @@ pub struct Truth {
     pub x_request_id: String,
     /// Its path.
     pub path: String,
+    /// The client's port: connections that are open at one time have different ones.
+    pub port: u16,
+    /// The model that answered.
+    pub model: Option<String>,
     /// When it was completely read, in nanoseconds since the Unix epoch, as all times here.
     pub received_ns: u64,
     /// When its first content was handed to the kernel.
@@ -42,8 +47,24 @@ pub struct Truth {
     pub tokens: u64,
     /// The status of the answer.
     pub status: Option<u16>,
+    /// The request's body, where the mock keeps bodies.
+    pub body: Option<String>,
+    /// The text of the answer, as far as it was handed to the kernel, where the mock keeps bodies.
+    pub text: Option<String>,
     /// How it ended: `ok`, `aborted`, or the name of a fault.
     pub outcome: String,
+}
+
+impl Truth {
+    /// The request's body.
+    ///
+    /// # Panics
+    /// If the mock kept none, or it is not JSON.
+    #[must_use]
+    pub fn json(&self) -> Value {
+        let body = self.body.as_ref().expect("the mock was told to keep bodies");
+        serde_json::from_str(body).unwrap_or_else(|error| panic!("{error} in {body}"))
+    }
 }
 
 impl Mock {

@@ -70,6 +70,12 @@ fn requests_of(name: &str) -> Vec<DatasetRequest> {
     match name {
         "synthetic" => vec![DatasetRequest { output_tokens: None, ..asked.clone() }, asked],
         "single_turn" => vec![DatasetRequest { source: file("single_turn.jsonl"), ..asked }],
+        "mooncake_trace" | "bailian_trace" => {
+            vec![DatasetRequest { source: file(&format!("{name}.jsonl")), ..asked }]
+        }
+        "burst_gpt_trace" | "azure_trace" => {
+            vec![DatasetRequest { source: file(&format!("{name}.csv")), ..asked }]
+        }
         _ => panic!("the loader '{name}' has no request: say in this function what it is able to open"),
     }
 }

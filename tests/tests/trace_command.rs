@@ -95,10 +95,10 @@ fn people_read_the_same_figures_in_lines_that_fit_a_hundred_columns() {
     let page = &outcome.stdout;
     for words in [
         "trace.jsonl (mooncake_trace)",
-        "4 requests in 4 sessions over 2.00 s",
+        "4 requests in 4 sessions over 2 s",
         "1.50 requests/s",
         "43.8 % of the tokens, 44.4 % of the blocks (4 of 9)",
-        "5, of which 3 in one request only",
+        "5, of which 2 in one request only",
     ] {
         assert!(page.contains(words), "no '{words}' in: {page}");
     }
@@ -193,7 +193,7 @@ fn values_that_mean_nothing_are_refused_by_the_name_of_their_flag() {
 fn a_copy_that_changes_nothing_says_what_the_trace_says() {
     let (written, said) = synthesized(TRACE, &[]);
     assert_eq!(lines(&written), lines(TRACE));
-    assert!(said.contains("4 requests in 4 sessions") && !said.contains("was"), "{said}");
+    assert!(said.contains("4 requests, in 4 sessions") && !said.contains(" before)"), "{said}");
     assert!(said.contains("--isl-block-size 10"), "{said}");
     let (again, _) = synthesized(&written, &[]);
     assert_eq!(again, written);
@@ -216,7 +216,7 @@ fn a_copy_is_faster_and_longer_as_asked_and_the_summary_says_so() {
     assert_eq!(column("timestamp"), [json!(0), json!(125), json!(250), json!(500)]);
     assert_eq!(column("output_length"), [json!(8), json!(10), json!(8), json!(8)]);
     assert_eq!(column("input_length"), [json!(25), json!(25), json!(20), json!(10)]);
-    assert!(said.contains("0.500 s (was 2.00 s)"), "{said}");
+    assert!(said.contains("0.500 s (2 before)"), "{said}");
 }
 
 #[test]
@@ -232,7 +232,7 @@ fn longer_shared_prefixes_are_shared_by_as_many() {
 fn turns_that_are_too_long_are_left_out_and_a_copy_of_none_is_refused() {
     let (written, said) = synthesized(TRACE, &["--synthesis-max-isl", "20"]);
     assert_eq!(lines(&written).len(), 2);
-    assert!(said.contains("2 requests (was 4 requests)"), "{said}");
+    assert!(said.contains("2 requests (4 before)"), "{said}");
     let none = Program::new()
         .file("trace.jsonl", TRACE)
         .args(["synthesize", "trace.jsonl", "--output", "out.jsonl", "--isl-block-size", "10"])

@@ -10,10 +10,10 @@ pub(super) fn counted(value: u64, thing: &str) -> String {
     format!("{} {thing}{}", count(value), if value == 1 { "" } else { "s" })
 }
 
-/// With thousands separators and about three digits that matter: `0.043`, `1.23`, `12.3`, `1,234`.
+/// With thousands separators and about three digits that matter: `0.043`, `1.23`, `2`, `12.3`, `1,234`.
 pub(super) fn short(value: f64) -> String {
     let decimals = match value.abs() {
-        0.0 => 0,
+        size if size.fract() == 0.0 => 0,
         size if size >= 99.95 => 0,
         size if size >= 9.995 => 1,
         size if size >= 0.9995 => 2,
@@ -47,8 +47,8 @@ mod tests {
 
     #[test]
     fn numbers_have_the_digits_that_matter() {
-        let shown = [0.0, 0.0123, 0.5, 1.0, 12.345, 99.96, 1234.5].map(short);
-        assert_eq!(shown, ["0", "0.012", "0.500", "1.00", "12.3", "100", "1,234"]);
+        let shown = [0.0, 0.0123, 0.5, 1.0, 1.25, 12.345, 99.96, 1234.6].map(short);
+        assert_eq!(shown, ["0", "0.012", "0.500", "1", "1.25", "12.3", "100", "1,235"]);
     }
 
     #[test]

@@ -170,9 +170,9 @@ impl Page {
         });
         self.table(&["blocks", "of blocks", "of tokens", ""], rows, true);
         if let Some(needs) = prefix.cache_blocks_needed {
-            let sizes = [needs.for_half, needs.for_90_percent, needs.for_99_percent].map(count);
-            let [half, most, nearly_all] = sizes;
-            self.line(format_args!("  half of the hits take {half} blocks, 90 % {most}, 99 % {nearly_all}"));
+            let (half, most) = (counted(needs.for_half, "block"), count(needs.for_90_percent));
+            let nearly_all = count(needs.for_99_percent);
+            self.line(format_args!("  half of the hits take {half}, 90 % {most}, 99 % {nearly_all}"));
         }
     }
 

@@ -2,13 +2,13 @@
 
 use super::{
     args::SynthesizeArgs,
-    numbers::{counted, percent, short},
+    numbers::{count, counted, percent, short},
     source::Source,
 };
 use crate::{Ended, Failure, terminal::say};
 use inferometer_abi::documents::TraceRequest;
 use inferometer_model::ExitCode;
-use inferometer_trace::{Report, analyze, write_mooncake};
+use inferometer_trace::{Lengths, Report, analyze, write_mooncake};
 use std::{
     fs::OpenOptions,
     io::{ErrorKind, Write as _},
@@ -74,19 +74,22 @@ fn changes(args: &SynthesizeArgs) -> TraceRequest {
 
 /// What was written, and what changed by it.
 fn summary(output: &str, before: &Report, after: &Report, speedup: f64) -> String {
-    let was = |now: String, then: String| if now == then { now } else { format!("{now} (was {then})") };
-    let requests = was(counted(after.requests, "request"), counted(before.requests, "request"));
-    let mut words = vec![format!("{requests} in {}", counted(after.sessions, "session"))];
-    let mut add = |now: Option<f64>, then: Option<f64>, show: &dyn Fn(f64) -> String| {
+    let was = |now: String, unit: &str, then: &str| {
+        if now == then { format!("{now}{unit}") } else { format!("{now}{unit} ({then} before)") }
+    };
+    let sessions = counted(after.sessions, "session");
+    let unit = if after.requests == 1 { " request" } else { " requests" };
+    let mut words = vec![was(count(after.requests), unit, &count(before.requests)), format!("in {sessions}")];
+    let mut add = |now: Option<f64>, then: Option<f64>, unit: &str, show: fn(f64) -> String| {
         if let (Some(now), Some(then)) = (now, then) {
-            words.push(was(show(now), show(then)));
+            words.push(was(show(now), unit, &show(then)));
         }
     };
-    let mean = |lengths: &Option<inferometer_trace::Lengths>| lengths.as_ref().map(|lengths| lengths.spread.mean);
-    add(after.span_s.map(|span| span / speedup), before.span_s, &|span| format!("{} s", short(span)));
-    add(mean(&after.input_tokens), mean(&before.input_tokens), &|mean| format!("{} input tokens each", short(mean)));
-    add(mean(&after.output_tokens), mean(&before.output_tokens), &|mean| format!("{} output tokens each", short(mean)));
+    let mean = |lengths: &Option<Lengths>| lengths.as_ref().map(|lengths| lengths.spread.mean);
     let hits = |report: &Report| report.prefix.as_ref().map(|prefix| prefix.token_hit_rate);
-    add(hits(after), hits(before), &|rate| format!("{} of the input seen before", percent(rate)));
+    add(after.span_s.map(|span| span / speedup), before.span_s, " s", short);
+    add(mean(&after.input_tokens), mean(&before.input_tokens), " input tokens each", short);
+    add(mean(&after.output_tokens), mean(&before.output_tokens), " output tokens each", short);
+    add(hits(after), hits(before), " of the input not new", percent);
     format!("Wrote {output}: {}.", words.join(", "))
 }

@@ -56,9 +56,9 @@ pub struct Prepared {
     plan: Plan,
     invocation: Invocation,
     benchmark_id: String,
-    job: Arc<Job>,
+    pub(crate) job: Arc<Job>,
     /// Started strategies, by worker and phase.
-    strategies: Vec<Vec<Box<dyn TimingStrategy>>>,
+    pub(crate) strategies: Vec<Vec<Box<dyn TimingStrategy>>>,
     collectors: Vec<(SourcePlan, Box<dyn TelemetryCollector>)>,
     exporters: Vec<(String, Box<dyn Exporter>)>,
     components: Vec<Component>,

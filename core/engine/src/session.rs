@@ -126,6 +126,7 @@ impl<'a> Talk<'a> {
         let (mut flight, mut turn) = (first, from);
         self.catch_up(turn);
         self.branch(BEFORE_FIRST);
+        self.join(turn as u32).await;
         loop {
             let ready = &session.turns[turn];
             let intended = flight.intended();

@@ -121,6 +121,10 @@ pub struct MockConfig {
     #[arg(long, value_name = "FILE")]
     pub truth_log: Option<PathBuf>,
 
+    /// Keep in that file also what was said: the body of each request and the text of its answer
+    #[arg(long, requires = "truth_log")]
+    pub truth_bodies: bool,
+
     /// Answer 401 to requests without this bearer token
     #[arg(long, value_name = "KEY")]
     pub api_key: Option<String>,

@@ -20,6 +20,7 @@ pub(crate) async fn serve(mut stream: TcpStream, thread: Rc<Thread>) {
     let config = &thread.shared.config;
     let mut reader = Reader::default();
     let mut out = Vec::with_capacity(2 * BATCH);
+    let port = stream.peer_addr().map_or(0, |peer| peer.port());
     let mut answers = 0;
     while begins(&mut reader, &mut stream, &thread).await {
         let after = match reader.request(&mut stream).await {
@@ -28,7 +29,7 @@ pub(crate) async fn serve(mut stream: TcpStream, thread: Rc<Thread>) {
                     page.write(&mut stream, &mut out, &request).await
                 } else {
                     let outlet = Outlet::new(&mut stream, &thread.timers, &mut out, config.split);
-                    let exchange = Exchange::begin(&thread, &request);
+                    let exchange = Exchange::begin(&thread, &request, reader.body(), port);
                     answer(exchange, &request, reader.body(), outlet, &thread.shared).await
                 }
             }

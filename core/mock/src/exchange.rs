@@ -13,6 +13,7 @@ use crate::server::{Thread, Voice};
 use crate::sse::{self, END, Id, Script};
 use crate::telemetry::{Gpus, Spans};
 use crate::truth::{Outcome, Record};
+use crate::words;
 
 /// What becomes of the connection after an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +46,9 @@ impl Drop for Exchange {
         shared.telemetry.end(&self.record, self.model, &spans);
         if let Some(log) = &self.thread.truth {
             self.record.ended_ns = shared.clock.ns(ended);
+            if shared.config.truth_bodies {
+                self.record.text = Some(words::text(self.record.tokens));
+            }
             // A log that can no longer be written says so when the server is stopped.
             let _ = log.send(std::mem::take(&mut self.record));
         }
@@ -52,8 +56,8 @@ impl Drop for Exchange {
 }
 
 impl Exchange {
-    /// Begins the account of a request that was completely read just now.
-    pub(crate) fn begin(thread: &Rc<Thread>, request: &Request) -> Self {
+    /// Begins the account of a request that was completely read just now, from a client at `port`.
+    pub(crate) fn begin(thread: &Rc<Thread>, request: &Request, body: &[u8], port: u16) -> Self {
         let shared = &thread.shared;
         let received = shared.gpus.as_ref().map_or_else(Instant::now, Gpus::begin);
         shared.telemetry.begin();
@@ -62,6 +66,8 @@ impl Exchange {
             record.x_request_id.clone_from(&request.request_id);
             record.path.clone_from(&request.path);
             record.received_ns = shared.clock.ns(received);
+            record.port = port;
+            record.body = shared.config.truth_bodies.then(|| String::from_utf8_lossy(body).into_owned());
         }
         Self {
             thread: Rc::clone(thread),

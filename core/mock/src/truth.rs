@@ -48,6 +48,8 @@ pub(crate) struct Record {
     /// The request's `X-Request-ID`, if it had one.
     pub(crate) x_request_id: Option<String>,
     pub(crate) path: String,
+    /// The client's port, which tells connections that are open at one time apart.
+    pub(crate) port: u16,
     /// The model that was to answer; absent when the request was refused.
     pub(crate) model: Option<String>,
     /// When the request was completely read.
@@ -71,6 +73,12 @@ pub(crate) struct Record {
     pub(crate) finish_reason: Option<&'static str>,
     /// When each content chunk was handed to the kernel; those of one write share a time.
     pub(crate) written_ns: Vec<u64>,
+    /// The request's body, where bodies are kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) body: Option<String>,
+    /// The text of the output tokens handed to the kernel, where bodies are kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) text: Option<String>,
 }
 
 /// Wall-clock time in nanoseconds, taken from the monotonic clock and one offset, so that it never jumps.

@@ -75,6 +75,11 @@ pub(crate) fn push(out: &mut Vec<u8>, first: usize, count: usize) {
     }
 }
 
+/// The first `count` tokens of any answer.
+pub(crate) fn text(count: usize) -> String {
+    WORDS.iter().cycle().take(count).copied().collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -100,5 +105,6 @@ mod tests {
             push(&mut joined, first, 8);
         }
         assert_eq!(whole, joined);
+        assert_eq!(text(200).into_bytes(), whole);
     }
 }

@@ -8,6 +8,7 @@ use crate::conversation::{
     from_json, object_of, shortened,
 };
 use inferometer_plugin_sdk::types::{Result, TurnTime};
+use serde_json::value::RawValue;
 use std::collections::HashMap;
 
 /// The fields of a line.
@@ -205,7 +206,7 @@ fn results(fields: &Fields<'_>) -> Result<Vec<NewMessage>, Problem> {
     if fields.raw("tool_results").is_none() {
         return Ok(vec![one(fields)?]);
     }
-    let result = |(n, item): (usize, &&serde_json::value::RawValue)| {
+    let result = |(n, item): (usize, &&RawValue)| {
         let place = format!("tool_results[{n}]");
         let fields = Fields::nested(&place, item.get())?;
         let known = fields.refuse_unknown(&["tool_call_id", "content", "name"]);

@@ -3,7 +3,7 @@
 //! A line of a file is a session of its own; a folder holds one session per file, whose lines are its turns.
 
 use crate::{
-    conversation::{Builder, Contents, Format, Origin, Payloads, nothing_in},
+    conversation::{Builder, Contents, Format, Origin, Payloads, Problem, nothing_in},
     lines::{self, Lines},
 };
 use inferometer_plugin_sdk::types::Result;
@@ -37,10 +37,7 @@ impl Format for RawPayload {
 }
 
 /// Calls `take` with each line of a file, and says how many there are.
-fn each_line(
-    source: &str,
-    mut take: impl FnMut(Origin, &str) -> Result<(), crate::conversation::Problem>,
-) -> Result<u64> {
+fn each_line(source: &str, mut take: impl FnMut(Origin, &str) -> Result<(), Problem>) -> Result<u64> {
     let (mut lines, mut count) = (Lines::open(source)?, 0);
     while let Some((number, line)) = lines.next_line()? {
         let origin = Origin::of_line(number);

@@ -5,11 +5,11 @@
 //! over: such files carry all sorts of them.
 
 use crate::conversation::{
-    Builder, Contents, Cutter, Fields, Format, Limit, NewMessage, NewPart, NewTurn, Problem, Records, from_json,
-    message, object_of, shortened,
+    Builder, Contents, Cutter, Fields, Format, Limit, NewMessage, NewPart, NewTurn, Problem, Records,
+    borrowed_from_json, from_json, message, object_of, shortened,
 };
 use inferometer_plugin_sdk::types::{PartKind, Result};
-use serde_json::Value;
+use serde_json::{Value, value::RawValue};
 
 /// Recorded conversations.
 #[derive(Default)]
@@ -57,8 +57,8 @@ fn parse(record: &str) -> Result<Conversation, Problem> {
     fields.refuse_both("conversations", "messages")?;
     let in_chat_form = fields.raw("messages").is_some();
     let key = if in_chat_form { "messages" } else { "conversations" };
-    let list = from_json::<Vec<Box<serde_json::value::RawValue>>>(key, fields.needed(key)?)?;
-    let said = |(n, item): (usize, &Box<serde_json::value::RawValue>)| {
+    let list = borrowed_from_json::<Vec<&RawValue>>(key, fields.needed(key)?)?;
+    let said = |(n, item): (usize, &&RawValue)| {
         let place = format!("{key}[{n}]");
         if in_chat_form { message(&place, item.get()) } else { exchange(&place, item.get()) }
     };

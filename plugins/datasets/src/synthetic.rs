@@ -166,7 +166,12 @@ impl Pool {
 
 /// Parts of `kind` of media types or formats, and data.
 fn media<'a>(kind: PartKind, made: &'a [(&'static str, String)]) -> impl Iterator<Item = Part<'a>> {
-    made.iter().map(move |(mime, data)| Part { kind, mime: (*mime).into(), data: data.as_str().into(), ..Part::text("") })
+    made.iter().map(move |(mime, data)| Part {
+        kind,
+        mime: (*mime).into(),
+        data: data.as_str().into(),
+        ..Part::text("")
+    })
 }
 
 /// The session at `place`, and its turn if it is not the first, for messages.

@@ -91,7 +91,9 @@ fn checked(points: &[[f64; 2]]) -> Result<Vec<(u64, f64)>> {
             return refused(format!("point {number} has the rate {rate:?}; a rate is 0, or {} per second", rates()));
         }
         if taken.last().is_some_and(|(last_ns, _)| at_ns <= *last_ns) {
-            return refused(format!("point {number}, at {seconds:?} s, is not after the one before it; sort them by time"));
+            return refused(format!(
+                "point {number}, at {seconds:?} s, is not after the one before it; sort them by time"
+            ));
         }
         taken.push((at_ns, rate.abs()));
     }
@@ -107,7 +109,9 @@ impl Profile {
         let first = points.first().map(|(_, rate)| (0, *rate));
         let mut total = Exact::default();
         let mut pieces = Vec::new();
-        for ((start_ns, from), (end_ns, to)) in first.into_iter().chain(points.iter().copied()).zip(points.iter().copied()) {
+        for ((start_ns, from), (end_ns, to)) in
+            first.into_iter().chain(points.iter().copied()).zip(points.iter().copied())
+        {
             if end_ns == start_ns {
                 continue;
             }
@@ -115,7 +119,15 @@ impl Profile {
             let before = total;
             total = total.plus_product(from, length / 2.0).plus_product(to, length / 2.0);
             let slope = (to - from).abs() / length;
-            pieces.push(Piece { start_ns, end_ns, low: from.min(to), slope, is_falling: to < from, before, after: total });
+            pieces.push(Piece {
+                start_ns,
+                end_ns,
+                low: from.min(to),
+                slope,
+                is_falling: to < from,
+                before,
+                after: total,
+            });
         }
         let (end_ns, rate) = points.last().copied().unwrap_or_default();
         Self { pieces, end_ns, rate, total }

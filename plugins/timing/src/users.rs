@@ -47,9 +47,10 @@ struct Crew {
     users: Vec<User>,
     /// When users are to begin their next session, soonest first; only the entries that are [`User::due_ns`] count.
     due: BinaryHeap<Reverse<(u64, usize)>>,
-    /// Sessions that have not ended, each with the turn that is to end next and the place of its user. Several users may
-    /// have the same session at once where the data set has few; at the same turn, they may stand for one another.
-    under_way: BTreeSet<(u64, u32, usize)>,
+    /// Sessions that have not ended, each with the turn that is to end next, when that was intended, and the place of its
+    /// user. Several users may have the same session at once where the data set has few; of the same turn, the answer that
+    /// comes first is taken for that of the request that was intended first.
+    under_way: BTreeSet<(u64, u32, u64, usize)>,
     sessions: Sessions,
     /// Sessions this shard may still hand over.
     left: u64,
@@ -88,9 +89,9 @@ impl Component for UserCentric {
     fn create(Options { users }: Options) -> Result<Self> {
         match users {
             Some(0) => Err(Error::config("users 0: nobody would send anything; set it to 1 or more")),
-            Some(users) if users > MOST_USERS => {
-                Err(Error::config(format!("users {users}: that is more than can be kept; set it to at most {MOST_USERS}")))
-            }
+            Some(users) if users > MOST_USERS => Err(Error::config(format!(
+                "users {users}: that is more than can be kept; set it to at most {MOST_USERS}"
+            ))),
             _ => Ok(Self { users, crew: None }),
         }
     }
@@ -99,7 +100,9 @@ impl Component for UserCentric {
 impl TimingStrategy for UserCentric {
     fn start(&mut self, phase: &PhaseSpec, timetable: &dyn Timetable) -> Result<()> {
         let Some(users) = self.users else {
-            return Err(Error::config("users is not given, and there is nobody to send anything; set it (--num-users)"));
+            return Err(Error::config(
+                "users is not given, and there is nobody to send anything; set it (--num-users)",
+            ));
         };
         self.crew = Some(Crew::new(phase, users.into(), timetable)?);
         Ok(())
@@ -165,8 +168,8 @@ impl Crew {
                 return Step { kind: StepKind::WAIT, at_ns: due_ns.min(self.end_ns), ..Step::PARK };
             }
             self.due.pop();
-            let User { session, turn, .. } = self.users[own];
-            let place = (session, turn, own);
+            let User { session, turn, intended_ns, .. } = self.users[own];
+            let place = (session, turn, intended_ns, own);
             if self.under_way.contains(&place) {
                 // A request of it failed. Only if fewer sessions are open than should be, the host gave one up.
                 if open as usize >= self.under_way.len() {
@@ -190,14 +193,14 @@ impl Crew {
         (user.began_ns, user.began_turn) = (at_ns, user.turn);
         user.intended_ns = at_ns;
         user.due_ns = None;
-        self.under_way.insert((user.session, user.turn, own));
+        self.under_way.insert((user.session, user.turn, at_ns, own));
         Step { turn: user.turn, flags: step_flags::EXACT, ..Step::send(at_ns, user.session).with_gap(self.gap_ns) }
     }
 
     /// A request ended.
     fn ended(&mut self, event: &Flow) {
         let Flow { session, turn, turns, .. } = *event;
-        let found = self.under_way.range((session, turn, 0)..=(session, turn, usize::MAX)).next().copied();
+        let found = self.under_way.range((session, turn, 0, 0)..=(session, turn, u64::MAX, usize::MAX)).next().copied();
         let Some(place @ (.., own)) = found else { return };
         self.under_way.remove(&place);
         let gap_ns = self.gap_ns;
@@ -212,7 +215,7 @@ impl Crew {
         user.turn = follows;
         user.intended_ns = next_ns.max(event.at_ns.saturating_add(event.next_delay_ns));
         user.due_ns = None;
-        self.under_way.insert((session, follows, own));
+        self.under_way.insert((session, follows, user.intended_ns, own));
         if event.failed != 0 {
             let turns = u64::from(turns.saturating_sub(user.began_turn));
             let paced_ns = user.began_ns.saturating_add(turns.saturating_mul(gap_ns));
@@ -231,7 +234,8 @@ impl Sessions {
     fn of(timetable: &dyn Timetable) -> Result<Self> {
         let count = timetable.sessions();
         let is_sent = |session: &u64| timetable.turns(*session) > 0;
-        let chosen = (!(0..count).all(|session| is_sent(&session))).then(|| (0..count).filter(is_sent).collect::<Vec<_>>());
+        let chosen =
+            (!(0..count).all(|session| is_sent(&session))).then(|| (0..count).filter(is_sent).collect::<Vec<_>>());
         if chosen.as_ref().is_some_and(Vec::is_empty) {
             return Err(Error::config("no session of the data set is to be sent; give users one with turns"));
         }

@@ -18,7 +18,7 @@ pub struct WarmupConfig {
     /// Warm up with so many sessions
     #[arg(long, value_name = "COUNT")]
     pub num_warmup_sessions: Option<Count>,
-    /// Slots of the warm-up [default: those of the load, as below]
+    /// As --concurrency; what is not given of a warm-up is as for the load
     #[arg(long, value_name = "COUNT")]
     pub warmup_concurrency: Option<Count>,
     /// As --prefill-concurrency

@@ -17,18 +17,21 @@ const LARGEST_POOL: u64 = 10_000_000;
 const SYNTHETIC: &str = "synthetic";
 const RANDOM_POOL: &str = "random_pool";
 /// Loaders that find out what a file holds, or that read one kind of file.
-const OF_FILES: [&str; 11] = [
+const OF_FILES: [&str; 14] = [
     "auto",
     "single_turn",
     "multi_turn",
     RANDOM_POOL,
-    "mooncake_trace",
-    "bailian_trace",
-    "burst_gpt_trace",
+    "sharegpt",
     "raw_payload",
     "inputs_json",
     "dag_jsonl",
-    "sagemaker_data_capture",
+    "openai_batch",
+    "agentic_messages",
+    "mooncake_trace",
+    "bailian_trace",
+    "burst_gpt_trace",
+    "azure_trace",
 ];
 
 /// The data that `config` asks for, enough of it for `phases`.

@@ -157,6 +157,10 @@ pub(super) fn phase(
     };
     slots(&mut phase, load, scope)?;
     phase.stop = limits::stop(&phase, load, &shape, scope, notes)?;
+    if let (true, None, Some(sessions)) = (shape.is_one_burst(), phase.stop.requests, phase.stop.sessions) {
+        // A burst is of so many arrivals, and each begins a session.
+        phase.strategy_options.insert("size".to_owned(), sessions.into());
+    }
     if let Some(users) = shape.users() {
         limits::check_users(users, &phase.stop, scope)?;
     }
@@ -253,8 +257,8 @@ fn cancellation(load: &LoadConfig, scope: &Scope<'_>) -> Result<Option<Cancellat
 mod tests {
     use crate::{
         config::{ConcurrencyUnit, OnOverload},
-        plan::{Cancellation, PhasePlan, Stop},
-        testing::{file, plan, refused},
+        plan::{Cancellation, PhasePlan},
+        testing::{plan, refused},
     };
 
     const SECOND: u64 = 1_000_000_000;

@@ -343,6 +343,7 @@ mod tests {
             ("--arrival-pattern concurrency", "concurrency", None, json!({})),
             ("--request-rate inf --request-count 9", "burst", None, json!({})),
             ("--arrival-pattern burst --request-count 9", "burst", None, json!({})),
+            ("--request-rate inf --num-conversations 9", "burst", None, json!({"size": 9})),
             ("--burst-size 50 --burst-interval 500ms", "burst", None, json!({"size": 50, "interval_s": 0.5})),
             (
                 "--user-centric-rate 2 --num-users 4 --session-turns-mean 3",

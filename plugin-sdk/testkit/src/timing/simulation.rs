@@ -183,11 +183,7 @@ impl Simulation {
     /// When a strategy breaks a law that holds at every step: it fails in mid-phase, sends earlier than it sent before,
     /// waits for what is past, parks when nothing can happen any more, begins a session that is not to be sent, or never
     /// ends.
-    pub fn run_with(
-        &self,
-        timetable: &dyn Timetable,
-        make: impl Fn() -> Box<dyn TimingStrategy>,
-    ) -> Result<Outcome> {
+    pub fn run_with(&self, timetable: &dyn Timetable, make: impl Fn() -> Box<dyn TimingStrategy>) -> Result<Outcome> {
         let shards = (0..self.shards).map(|shard| self.begin(shard, timetable, &make)).collect::<Result<Vec<_>>>()?;
         let mut running = Running {
             world: self,
@@ -327,7 +323,11 @@ impl Running<'_> {
             (session, sessions) => session % sessions,
         };
         let turns = self.timetable.turns(row);
-        holds!("a session begins with a turn that it has", turn < turns, "turn {turn} of {turns}, {step:?} at {now} ns");
+        holds!(
+            "a session begins with a turn that it has",
+            turn < turns,
+            "turn {turn} of {turns}, {step:?} at {now} ns"
+        );
         Course { session, row, turn, turns, gap_ns: step.gap_ns(), intended_ns: step.at_ns, arrival: 0 }
     }
 

@@ -3,7 +3,7 @@
 use super::*;
 use inferometer_plugin_sdk::{
     api::Timetable,
-    types::{ANY_SESSION, Error, Result, Step},
+    types::{ANY_SESSION, Error, Result, Step, TurnTime, step_flags},
 };
 
 /// A closed or an open loop, with a fault.
@@ -21,6 +21,9 @@ impl TimingStrategy for Fake {
             Shape::Closed => phase.concurrency > 0,
             _ => (1e-6..1e6).contains(&phase.rate) && phase.shard < phase.shards,
         };
+        if !is_asked && self.fault == "gives no reason" {
+            return Err(Error::config(""));
+        }
         if !is_asked {
             return Err(Error::config("nothing to do"));
         }
@@ -117,4 +120,79 @@ fn a_strategy_that_needs_its_host_to_end_is_found() {
     let make = || -> Box<dyn TimingStrategy> { Box::new(Fake { shape: Shape::Open, fault: "", phase: None, k: 0 }) };
     // Its requests it counts; the duration it does not keep, and the arrivals of a virtual server never run out.
     ends_by_itself(&make, Shape::Open);
+}
+
+/// A phase that an open loop refuses, since it gives no rate.
+const NO_RATE: Shape = Shape::Other(PhaseSpec {
+    seed: 0,
+    requests: 0,
+    duration_ns: 0,
+    shard: 0,
+    shards: 0,
+    concurrency: 0,
+    slots: 0,
+    rate: 0.0,
+    reserved: [0; 6],
+});
+
+fn refuses(fault: &'static str) {
+    let make = || -> Box<dyn TimingStrategy> { Box::new(Fake { shape: Shape::Open, fault, phase: None, k: 0 }) };
+    check(make, NO_RATE);
+    ends_by_itself(&make, NO_RATE);
+}
+
+#[test]
+fn a_strategy_of_no_known_shape_may_refuse_a_phase_in_words() {
+    refuses("");
+}
+
+#[test]
+#[should_panic(expected = "a phase of the usual kind is taken")]
+fn a_refusal_without_a_reason_is_found() {
+    refuses("gives no reason");
+}
+
+/// Sends the data set's session 1 from its second turn on, with a gap.
+struct Paced(bool);
+
+impl TimingStrategy for Paced {
+    fn start(&mut self, _: &PhaseSpec, _: &dyn Timetable) -> Result<()> {
+        Ok(())
+    }
+
+    fn next(&mut self, _: u64, _: &Load) -> Result<Step> {
+        let is_first = !std::mem::replace(&mut self.0, true);
+        let step = Step { turn: 1, flags: step_flags::EXACT, ..Step::send(5, 1) }.with_gap(100);
+        Ok(if is_first { step } else { Step::END })
+    }
+}
+
+/// Two sessions, of three and of five turns; the fourth waits 300 ns and the fifth has a time of its own.
+struct Table;
+
+impl Timetable for Table {
+    fn sessions(&self) -> u64 {
+        2
+    }
+
+    fn turns(&self, session: u64) -> u32 {
+        [3, 5][session as usize]
+    }
+
+    fn time(&self, _: u64, turn: u32) -> TurnTime {
+        match turn {
+            3 => TurnTime { delay_ns: 300, ..TurnTime::NONE },
+            4 => TurnTime { timestamp_ns: 1_000, delay_ns: 0 },
+            _ => TurnTime::NONE,
+        }
+    }
+}
+
+#[test]
+fn a_session_begins_where_the_step_says_and_its_turns_keep_the_gap_the_delay_and_their_own_times() {
+    let world = Simulation { service_ns: |_| 30, ..Simulation::default() };
+    let outcome = world.run_with(&Table, || Box::new(Paced(false))).unwrap();
+    let sent: Vec<_> = outcome.requests.iter().map(|request| (request.turn, request.at_ns, request.ended_ns)).collect();
+    assert_eq!(sent, [(1, 5, 35), (2, 105, 135), (3, 435, 465), (4, 1_000, 1_030)]);
+    assert_eq!(outcome.sent, [Sent { session: 1, at_ns: 5 }]);
 }

@@ -176,7 +176,7 @@ mod tests {
         for length in 0..whole.len() {
             let found = Beginning::new(&whole[..length]);
             assert_eq!(found.has("a"), length > 6, "{length}");
-            assert_eq!(found.first_item_has("a", "b"), false, "the first item is a number");
+            assert!(!found.first_item_has("a", "b"), "the first item is a number");
         }
         assert!(Beginning::new(whole).has_all(&["a", "d"]));
     }

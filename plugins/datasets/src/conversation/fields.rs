@@ -82,7 +82,8 @@ impl<'a> Fields<'a> {
     /// # Errors
     /// When it is no JSON, or not an object, or names a field twice.
     pub(crate) fn parse(record: &'a str) -> Result<Self, Problem> {
-        serde_json::from_str(record).map_err(|e| {
+        // A line's end is no part of it: what breaks off breaks off on its own line.
+        serde_json::from_str(record.trim_end()).map_err(|e| {
             let reason = reason(&e);
             if e.is_data() {
                 return Problem::new("", reason);

@@ -74,7 +74,7 @@ impl Records {
                 return Err(Error::config(format!("{source}:{line}: does not begin with {{\"{key}\": [")));
             }
         }
-        array.closing = &[b']', b'}'];
+        array.closing = b"]}";
         Ok(Self::Array(array))
     }
 

@@ -82,7 +82,7 @@ fn what_cannot_be_is_named_with_its_place() {
         ("{\"session_id\": \"b\"}\n".to_owned(), "turns: missing"),
         ("{\"turns\": []}\n".to_owned(), "session_id: missing"),
         (
-            "{\"session_id\": \"b\", \"turns\": [{\"messages\": [{\"role\": \"user\"}]}]}".to_owned(),
+            "{\"session_id\": \"b\", \"turns\": [{\"messages\": [{\"role\": \"user\"}]}]}\n".to_owned(),
             "turns[0].messages[0].content: missing",
         ),
     ] {

@@ -153,8 +153,8 @@ fn a_broken_entry_is_named_with_its_line_number_and_field() {
         (r#"{"messages": [{"role": "user", "content": [{"type": "a", "a": 1}]}]}"#, "content[0].type: `a` is none of"),
         ("{\n\n\"messages\": 5x}", "5 (entry 2): not JSON"),
         ("5", "entry 2 is no object"),
-        ("{} {}", "entry 2 is not followed by a comma"),
-        ("{", "entry 2 has no end"),
+        (r#"{"conversations": []} {}"#, "entry 2 is not followed by a comma"),
+        ("{\"a\": [", "entry 2 has no end"),
     ] {
         let fine = r#"{"conversations": [{"from": "human", "value": "x"}]}"#;
         let message = error::<ShareGpt>(format!("[\n{fine},\n{entry}\n]"));

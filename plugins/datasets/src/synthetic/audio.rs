@@ -17,14 +17,8 @@ use inferometer_plugin_sdk::{
 };
 
 /// From a hundredth of a second to an hour, in thousandths.
-const SECONDS: Scale = Scale {
-    option: "--audio-length-mean",
-    unit: "seconds",
-    least: 0.01,
-    most: 3_600.0,
-    ceiling: 3_600.0,
-    step: 0.001,
-};
+const SECONDS: Scale =
+    Scale { option: "--audio-length-mean", unit: "seconds", least: 0.01, most: 3_600.0, ceiling: 3_600.0, step: 0.001 };
 const LEAST_RATE: u32 = 1_000;
 const MOST_RATE: u32 = 384_000;
 const DEPTHS: [u32; 4] = [8, 16, 24, 32];

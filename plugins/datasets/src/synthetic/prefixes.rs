@@ -27,7 +27,9 @@ impl Prefixes {
     pub(super) fn new(asked: PrefixRequest, seed: u64) -> Result<Self> {
         let PrefixRequest { prompts, tokens } = asked;
         if prompts == 0 {
-            return Err(Error::config("--num-prefix-prompts 0: the pool of prefixes needs at least one; give 1 or more"));
+            return Err(Error::config(
+                "--num-prefix-prompts 0: the pool of prefixes needs at least one; give 1 or more",
+            ));
         }
         if tokens == 0 {
             return Err(Error::config("--prefix-prompt-length 0: a prefix has at least one token; give 1 or more"));

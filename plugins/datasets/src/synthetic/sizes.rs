@@ -117,7 +117,9 @@ fn paired(request: &DatasetRequest) -> Result<Tokens> {
     let mut pairs = Vec::with_capacity(request.length_pairs.len());
     for (number, LengthPair { input, output, weight }) in (1..).zip(&request.length_pairs) {
         if !(0.0..=1e15).contains(weight) {
-            return Err(Error::config(format!("--seq-dist: the weight {weight:?} of pair {number} is not from 0 to 1e15")));
+            return Err(Error::config(format!(
+                "--seq-dist: the weight {weight:?} of pair {number} is not from 0 to 1e15"
+            )));
         }
         total += weight;
         let lengths = |length: &Length, what, purpose| {

@@ -12,12 +12,7 @@ use proptest::prelude::*;
 mod media;
 
 fn request() -> DatasetRequest {
-    DatasetRequest {
-        seed: 42,
-        entries: 100,
-        input_tokens: length(20.0, 5.0),
-        ..DatasetRequest::default()
-    }
+    DatasetRequest { seed: 42, entries: 100, input_tokens: length(20.0, 5.0), ..DatasetRequest::default() }
 }
 
 fn length(mean: f64, stddev: f64) -> Length {

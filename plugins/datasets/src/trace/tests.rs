@@ -102,12 +102,13 @@ pub(super) struct Opened<F> {
 
 impl<F: Form> Opened<F> {
     pub(super) fn sessions(&self) -> Vec<Seen> {
-        let session = |index| {
-            let mut seen = Seen::default();
-            self.loader.session(index, &Words, &mut seen).unwrap();
-            seen
-        };
-        (0..self.info.sessions).map(session).collect()
+        (0..self.info.sessions).map(|index| self.session(index)).collect()
+    }
+
+    pub(super) fn session(&self, index: u64) -> Seen {
+        let mut seen = Seen::default();
+        self.loader.session(index, &Words, &mut seen).unwrap();
+        seen
     }
 
     pub(super) fn outlines(&self) -> Vec<Outlined> {

@@ -161,7 +161,8 @@ fn a_series_sends_the_area_below_its_line_and_ends_with_a_last_rate_of_nothing()
 
 #[test]
 fn before_its_first_point_a_series_has_that_ones_rate_and_after_its_last_that_ones() {
-    let sent = sent(limited(world(0.0, 1), 0, 6 * SECOND), || Even::create(through(&[[2.0, 10.0], [4.0, 20.0]])).unwrap());
+    let sent =
+        sent(limited(world(0.0, 1), 0, 6 * SECOND), || Even::create(through(&[[2.0, 10.0], [4.0, 20.0]])).unwrap());
     assert_eq!(by_second(&sent, 6), [10, 20, 33, 50, 70, 90]);
 }
 

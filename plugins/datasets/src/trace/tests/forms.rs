@@ -49,9 +49,8 @@ fn an_azure_trace_of_2023_begins_at_its_first_request() {
     let seen: Vec<_> = turns[..3].iter().map(|turn| (turn.time, turn.input, turn.output)).collect();
     assert_eq!(seen, [(at(0), 374, 44), (at(4_314_579_000), 396, 109), (at(4_541_877_000), 879, 55)]);
     assert!(turns.iter().all(|turn| turn.blocks.is_empty() && turn.block_tokens == 0));
-    let sessions = trace.sessions();
-    assert_eq!(sessions[9].name, "session_000009");
-    let turn = &sessions[0].turns[0];
+    assert_eq!(trace.outlines()[9].name, "session_000009");
+    let turn = &trace.session(0).turns[0];
     assert_eq!((words(turn.prompt()), turn.max_tokens, turn.flags), (374, 44, turn_flags::STANDS_ALONE));
 }
 
