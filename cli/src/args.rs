@@ -22,6 +22,12 @@ pub(crate) struct Args {
 pub(crate) enum Command {
     /// Make load on a server, time every token, and report
     Profile(Box<ProfileArgs>),
+    /// Put all that a run needs but the server into one file, to be run where there is no network
+    #[command(
+        after_help = "Takes the settings of `profile`. Keys, headers and whatever else looks like a secret are left out; \
+        plugin libraries are named and not put in. The seed is fixed, so that every run sends the same bytes."
+    )]
+    Bundle(Box<BundleArgs>),
     /// Benchmark the built-in mock server: a first look that needs no server
     Demo(DemoArgs),
     /// Run a mock inference server with exactly known timing and faults
@@ -40,12 +46,27 @@ pub(crate) struct ProfileArgs {
     /// Settings from a TOML file; flags win over it
     #[arg(short = 'f', long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
+    /// Settings and data from a file that `bundle` made; flags win over it
+    #[arg(long, value_name = "FILE", conflicts_with = "config")]
+    pub(crate) bundle: Option<PathBuf>,
     /// Print the plan and the first requests, write the schedule to `schedule.jsonl`, and send nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
     /// How long every answer is taken to last in a dry run
     #[arg(long, value_name = "SECONDS", default_value = "1", requires = "dry_run")]
     pub(crate) dry_run_latency: Seconds,
+    #[command(flatten)]
+    pub(crate) settings: RawConfig,
+}
+
+#[derive(ClapArgs)]
+pub(crate) struct BundleArgs {
+    /// File to write; --overwrite replaces one that is there
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: PathBuf,
+    /// Settings from a TOML file; flags win over it
+    #[arg(short = 'f', long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) settings: RawConfig,
 }

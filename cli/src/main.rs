@@ -4,6 +4,7 @@
 
 mod args;
 mod builtins;
+mod bundle;
 mod command_line;
 mod demo;
 mod dry_run;
@@ -23,6 +24,7 @@ use inferometer_model::ExitCode;
 fn main() -> std::process::ExitCode {
     let ended = match Args::parse().command {
         Command::Profile(args) => profile::run(&args),
+        Command::Bundle(args) => bundle::make(&args),
         Command::Demo(args) => demo::run(&args),
         Command::Mock(config) => mock::run(*config),
         Command::AnalyzeTrace(args) => trace::analyze(&args),
@@ -37,6 +39,7 @@ fn main() -> std::process::ExitCode {
 }
 
 /// Why a command ended early, in words, and how the program ends.
+#[derive(Debug)]
 struct Failure {
     code: ExitCode,
     message: String,

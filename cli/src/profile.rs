@@ -3,6 +3,7 @@
 use crate::{
     Ended, Failure,
     args::ProfileArgs,
+    bundle,
     command_line, dry_run,
     process::State,
     progress::Progress,
@@ -19,9 +20,18 @@ use std::{
 
 /// Runs `inferometer profile`.
 pub(crate) fn run(args: &ProfileArgs) -> Ended {
-    let (settings, plugins) = file::load(&args.settings, args.config.as_deref()).map_err(Failure::usage)?;
-    let plan = resolve(&settings, &plugins, fresh_seed()).map_err(Failure::usage)?;
+    // Its files are there until the run is over.
+    let bundle = args.bundle.as_deref().map(bundle::open).transpose()?;
+    let config = bundle.as_ref().map(bundle::Opened::config).or_else(|| args.config.clone());
+    let seed = bundle.as_ref().map_or_else(fresh_seed, bundle::Opened::seed);
+    let (settings, plugins) = file::load(&args.settings, config.as_deref()).map_err(Failure::usage)?;
+    let plan = resolve(&settings, &plugins, seed).map_err(Failure::usage)?;
     let registry = registry(&settings, &plugins)?;
+    if let Some(bundle) = &bundle {
+        for lack in bundle.lacks(&args.settings, &registry)? {
+            eprintln!("note: {lack}");
+        }
+    }
     if args.dry_run {
         return dry_run::run(plan, &registry, args.dry_run_latency.as_ns());
     }
@@ -70,6 +80,7 @@ fn listen_for_interrupts(control: &Control) {
     let listening = ctrlc::set_handler(move || {
         let nothing_sent = control.snapshot().phase == 0;
         if INTERRUPTED.swap(true, SeqCst) || nothing_sent {
+            bundle::clear_away();
             std::process::exit(i32::from(ExitCode::Interrupted as u8));
         }
         eprintln!("\nstopping; results of what was sent follow (once more: out at once)");
@@ -81,7 +92,7 @@ fn listen_for_interrupts(control: &Control) {
 }
 
 /// A seed for a run that was given none. It is reported, so that the run can be repeated.
-fn fresh_seed() -> u64 {
+pub(crate) fn fresh_seed() -> u64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     (now.as_nanos() as u64) ^ u64::from(std::process::id()).rotate_left(40)
 }

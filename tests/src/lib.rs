@@ -9,6 +9,7 @@ pub mod mock;
 pub mod peers;
 pub mod results;
 pub mod run;
+pub mod sent;
 pub mod studio;
 
 mod ports;

@@ -43,9 +43,16 @@ pub struct Record {
 #[allow(missing_docs)]
 pub struct Metadata {
     pub x_request_id: String,
+    pub x_correlation_id: String,
     pub conversation_id: String,
     pub turn_index: u64,
+    /// When the schedule wanted it sent.
+    pub credit_issued_ns: u64,
+    /// When it got leave to be sent; absent if it never did.
+    pub request_start_ns: Option<u64>,
+    pub request_end_ns: Option<u64>,
     pub benchmark_phase: String,
+    pub phase_name: String,
     pub was_cancelled: bool,
 }
 

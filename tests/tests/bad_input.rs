@@ -109,6 +109,10 @@ fn a_missing_model_is_asked_for() {
 #[test]
 fn objectives_that_cannot_be_judged_are_refused_before_the_run() {
     refused(&["--streaming", "--goodput", "tfft:50"], &["tfft", "ttft"]);
+    refused(
+        &["--streaming", "--goodput", "time_to_frist_token:50"],
+        &["time_to_frist_token", "did you mean \"time_to_first_token\""],
+    );
     refused(&["--streaming", "--goodput", "time_to_first_token:-1"], &["time_to_first_token", "-1"]);
     refused(&["--streaming", "--goodput", "ttft"], &["ttft", "write tag:value"]);
     refused(&["--streaming", "--goodput", "ttft:fast"], &["time_to_first_token", "fast", "ms"]);
@@ -133,7 +137,8 @@ fn numbers_that_make_no_sense_are_named_with_what_would_do() {
     refused(&["--request-rate", "0"], &["--request-rate 0", "above 0"]);
     refused(&["--request-rate=-5"], &["--request-rate -5", "above 0"]);
     refused(&["--request-rate", "nan"], &["--request-rate NaN"]);
-    refused(&["--request-rate", "inf"], &["--request-rate inf"]);
+    // All at once, but how many?
+    refused(&["--request-rate", "inf"], &["burst of all requests", "--request-count"]);
     refused(&["--request-rate", "fast"], &["'fast'", "--request-rate"]);
     refused(&["--concurrency", "0"], &["--concurrency 0", "at least 1"]);
     refused(&["--concurrency", "-1"], &["-1"]);
@@ -147,6 +152,65 @@ fn numbers_that_make_no_sense_are_named_with_what_would_do() {
     refused(&["--isl", "0"], &["--isl 0"]);
     refused(&["--osl-stddev", "3"], &["--osl-stddev", "--osl"]);
     refused(&["--failed-request-threshold", "5"], &["--failed-request-threshold 5", "0.05"]);
+    refused(&["--request-cancellation-rate", "120"], &["--request-cancellation-rate 120", "0 to 100"]);
+    refused(&["--seq-dist", "256,128:60;512,256:30"], &["--seq-dist 256,128:60;512,256:30", "add up to 90", "100"]);
+}
+
+#[test]
+fn an_infinite_rate_with_a_number_of_requests_sends_them_at_once() {
+    let mock = Mock::start(MockConfig::default());
+    let outcome = mock.profile().args(SHORT).args(["--request-rate", "inf"]).run().expect_code(0);
+    let results = Results::of(&outcome);
+    assert_eq!(results.outcomes(), Outcomes { total: 4, ok: 4, ..Outcomes::default() });
+    assert_eq!(results.summary["inferometer"]["plan"]["phases"][0]["strategy"], "burst");
+    assert_eq!(mock.stop().len(), 4);
+}
+
+#[test]
+fn settings_that_need_others_are_refused_with_those_they_need() {
+    let rate = "add --request-rate";
+    refused(&["--on-overload", "drop", "--concurrency", "2"], &["--on-overload", rate]);
+    refused(&["--arrival-smoothness", "2"], &["--arrival-smoothness", rate]);
+    refused(&["--prefill-concurrency", "2"], &["--prefill-concurrency", "add --streaming"]);
+    refused(&["--num-users", "5"], &["--num-users", "add --user-centric-rate"]);
+    refused(&["--user-centric-rate", "5"], &["--user-centric-rate", "add --num-users"]);
+    refused(&["--warmup-concurrency", "2"], &["--warmup-concurrency", "--warmup-request-count"]);
+    refused(&["--fixed-schedule"], &["--fixed-schedule", "add --input-file"]);
+    refused_with(
+        |program| {
+            program.file("rows.jsonl", "{\"text\": \"a\"}\n").args(["--fixed-schedule", "--input-file", "rows.jsonl"])
+        },
+        &["--fixed-schedule", "with timestamps"],
+    );
+}
+
+#[test]
+fn settings_that_contradict_each_other_are_refused() {
+    refused(
+        &["--streaming", "--prefill-concurrency", "8", "--concurrency", "4"],
+        &["--prefill-concurrency 8", "the 4", "--concurrency"],
+    );
+    refused(&["--request-rate", "5", "--user-centric-rate", "5", "--num-users", "2"], &["leave one out"]);
+    refused(&["--fixed-schedule", "--no-fixed-schedule"], &["--no-fixed-schedule", "leave one out"]);
+}
+
+#[test]
+fn a_series_of_rates_that_is_none_is_named_with_what_would_do() {
+    for (content, word) in [
+        ("rates: 5, 50", "[[0, 5], [60, 50]]"),
+        ("[[0, 5]]", "1 points"),
+        ("[[0, 5], [60, -1]]", "-1"),
+        ("[[60, 5], [0, 50]]", "0"),
+    ] {
+        refused_with(
+            |program| {
+                let program = program.file("rates.json", content);
+                program.args(["--request-rate-series", "rates.json", "--request-count", "4"])
+            },
+            &["--request-rate-series rates.json", word],
+        );
+    }
+    refused(&["--request-rate-series", "missing.json"], &["--request-rate-series missing.json", "give a JSON file"]);
 }
 
 #[test]
@@ -162,10 +226,21 @@ fn input_that_cannot_be_read_is_named_with_file_and_line() {
     for (content, line) in [
         ("{\"text\": \"fine\"}\n{\"text\": \"cut\n", "rows.jsonl:2"),
         ("{\"text\": \"fine\"}\n\n{\"txet\": \"misspelt\"}\n", "rows.jsonl:3"),
-        ("[1, 2]\n", "rows.jsonl:1"),
+        // Of what kind it is, nobody can tell.
+        ("[1, 2]\n", "--custom-dataset-type"),
     ] {
-        refused_with(|program| program.file("rows.jsonl", content).args(["--input-file", "rows.jsonl"]), &[line]);
+        refused_with(
+            |program| program.file("rows.jsonl", content).args(["--input-file", "rows.jsonl"]),
+            &["rows.jsonl", line],
+        );
     }
+    refused_with(
+        |program| {
+            let program = program.file("rows.jsonl", "[1, 2]\n");
+            program.args(["--input-file", "rows.jsonl", "--custom-dataset-type", "single_turn"])
+        },
+        &["rows.jsonl:1"],
+    );
     refused_with(|program| program.file("empty.jsonl", "").args(["--input-file", "empty.jsonl"]), &["empty.jsonl"]);
     refused_with(
         |program| program.file("binary.jsonl", [0xff, 0xfe, 0x00]).args(["--input-file", "binary.jsonl"]),
@@ -289,6 +364,7 @@ fn a_configuration_file_is_checked_as_the_flags_are() {
     with("concurrency = \"many\"\n", &["run.toml", "'concurrency'", "'many'"]);
     with("request_count = 0\n", &["--request-count 0"]);
     with("concurrency = \n", &["run.toml", "line 1"]);
+    with("[[phase]]\nrequest-count = 4\nconcurency = 2\n", &["run.toml", "phase 1", "did you mean 'concurrency'"]);
     with("[plugins]\nfolder = \"x\"\n", &["run.toml", "plugins", "folder"]);
     refused(&["--config", "missing.toml"], &["missing.toml"]);
 }
@@ -364,7 +440,8 @@ fn a_dry_run_shows_the_plan_and_the_first_requests_and_sends_nothing() {
     let mock = Mock::start(MockConfig::default());
     let words = ["--streaming", "--concurrency", "2", "--random-seed", "5"];
     let dry = mock.profile().args(SHORT).args(words).arg("--dry-run").run().expect_code(0);
-    assert!(dry.artifacts().is_empty(), "{:?}", dry.artifacts());
+    assert_eq!(dry.artifacts(), ["schedule.jsonl"]);
+    assert_eq!(dry.jsonl("schedule.jsonl").len(), 4);
     let (plan, requests) = dry.stdout.split_once("\nrequest 0").expect("a plan, then requests");
     let plan: serde_json::Value = serde_json::from_str(plan).unwrap_or_else(|error| panic!("{error} in {plan}"));
     assert_eq!(plan["phases"][0]["concurrency"], 2);

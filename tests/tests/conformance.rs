@@ -8,7 +8,10 @@ use inferometer_exporters as _;
 use inferometer_host::Registry;
 use inferometer_mock::MockConfig;
 use inferometer_plugin_sdk::api::TelemetryCollector;
-use inferometer_plugin_sdk::documents::{DatasetRequest, Kind, Length};
+use inferometer_plugin_sdk::documents::{
+    AudioRequest, DatasetRequest, ImageRequest, Kind, Length, LengthPair, PrefixRequest,
+};
+use inferometer_plugin_sdk::types::PhaseSpec;
 use inferometer_telemetry as _;
 use inferometer_testkit::endpoint::Golden;
 use inferometer_testkit::timing::{self, Shape};
@@ -20,12 +23,31 @@ use inferometer_timing as _;
 /// Components that have to be there, so that a registry which lost them does not pass.
 const AT_LEAST: [(Kind, &[&str]); 5] = [
     (Kind::Endpoint, &["chat", "completions"]),
-    (Kind::Timing, &["concurrency", "constant", "poisson"]),
+    (Kind::Timing, &["burst", "concurrency", "constant", "fixed_schedule", "gamma", "poisson", "user_centric"]),
     (
         Kind::Exporter,
         &["client_telemetry", "console", "csv", "gpu_telemetry", "inputs", "json", "records", "server_metrics"],
     ),
-    (Kind::Dataset, &["single_turn", "synthetic"]),
+    (
+        Kind::Dataset,
+        &[
+            "agentic_messages",
+            "auto",
+            "azure_trace",
+            "bailian_trace",
+            "burst_gpt_trace",
+            "dag_jsonl",
+            "inputs_json",
+            "mooncake_trace",
+            "multi_turn",
+            "openai_batch",
+            "random_pool",
+            "raw_payload",
+            "sharegpt",
+            "single_turn",
+            "synthetic",
+        ],
+    ),
     (Kind::Collector, &["host", "nvml", "prometheus"]),
 ];
 
@@ -52,31 +74,92 @@ fn goldens_of(name: &str) -> Vec<Golden> {
 fn shape_of(name: &str) -> Shape {
     match name {
         "concurrency" => Shape::Closed,
-        "constant" | "poisson" => Shape::Open,
-        _ => panic!("the strategy '{name}' has no shape: say in this function whether it is an open or a closed loop"),
+        "constant" | "poisson" | "gamma" => Shape::Open,
+        "burst" | "fixed_schedule" => Shape::Other(PhaseSpec::default()),
+        "user_centric" => Shape::Other(PhaseSpec { seed: 42, rate: 200.0, ..PhaseSpec::default() }),
+        _ => panic!("the strategy '{name}' has no shape: say in this function what it promises"),
+    }
+}
+
+/// Options of a built-in strategy without which it would refuse every phase.
+fn options_of(name: &str) -> &'static str {
+    match name {
+        "burst" => r#"{"size": 10, "interval_s": 0.1}"#,
+        "user_centric" => r#"{"users": 5}"#,
+        _ => "",
+    }
+}
+
+/// The sources that a built-in loader reads, but for the one that reads them all.
+fn sources_of(name: &str) -> &'static [&'static str] {
+    match name {
+        "agentic_messages" => &["agentic_messages.jsonl"],
+        "azure_trace" => &["azure_trace.csv"],
+        "bailian_trace" => &["bailian_trace.jsonl"],
+        "burst_gpt_trace" => &["burst_gpt_trace.csv"],
+        "dag_jsonl" => &["dag_jsonl.jsonl"],
+        "inputs_json" => &["inputs_json.json"],
+        "mooncake_trace" => &["mooncake_trace.jsonl"],
+        "multi_turn" => &["multi_turn.jsonl", "multi_turn_questions.jsonl"],
+        "openai_batch" => &["openai_batch.jsonl"],
+        "random_pool" => &["random_pool.jsonl", "random_pool"],
+        "raw_payload" => &["raw_payload.jsonl", "raw_payload"],
+        "sharegpt" => &["sharegpt.json", "sharegpt_tools.jsonl"],
+        "single_turn" => &["single_turn.jsonl"],
+        _ => panic!("the loader '{name}' has no source: say in this function what it is able to open"),
     }
 }
 
 /// Requests that a built-in loader is able to open.
-fn requests_of(name: &str) -> Vec<DatasetRequest> {
+fn requests_of(registry: &Registry, name: &str) -> Vec<DatasetRequest> {
+    let length = |mean, stddev| Length { mean, stddev };
     let asked = DatasetRequest {
         seed: 42,
         entries: 300,
-        input_tokens: Length { mean: 20.0, stddev: 5.0 },
-        output_tokens: Some(Length { mean: 64.0, stddev: 9.0 }),
+        input_tokens: length(20.0, 5.0),
+        output_tokens: Some(length(64.0, 9.0)),
         ..DatasetRequest::default()
     };
-    let file = |file: &str| Some(goldens(file).to_str().expect("the workspace lies at a UTF-8 path").to_owned());
+    let source = |source: &&str| {
+        let source = goldens(source).to_str().expect("the workspace lies at a UTF-8 path").to_owned();
+        DatasetRequest { source: Some(source), ..asked.clone() }
+    };
     match name {
-        "synthetic" => vec![DatasetRequest { output_tokens: None, ..asked.clone() }, asked],
-        "single_turn" => vec![DatasetRequest { source: file("single_turn.jsonl"), ..asked }],
-        "mooncake_trace" | "bailian_trace" => {
-            vec![DatasetRequest { source: file(&format!("{name}.jsonl")), ..asked }]
+        "synthetic" => {
+            let pair =
+                |input, output, weight| LengthPair { input: length(input, 2.0), output: length(output, 3.0), weight };
+            let rich = DatasetRequest {
+                entries: 8,
+                length_pairs: vec![pair(20.0, 64.0, 60.0), pair(5.0, 9.0, 40.0)],
+                turns: Some(length(3.0, 1.0)),
+                delay_ms: Some(length(500.0, 200.0)),
+                batch: 2,
+                prefixes: Some(PrefixRequest { prompts: 4, tokens: 11 }),
+                images: Some(ImageRequest {
+                    batch: 2,
+                    width: length(20.0, 5.0),
+                    height: length(10.0, 2.0),
+                    format: "random".to_owned(),
+                    source: None,
+                }),
+                audio: Some(AudioRequest {
+                    batch: 1,
+                    seconds: length(0.05, 0.01),
+                    format: "wav".to_owned(),
+                    sample_rates: vec![8_000, 16_000],
+                    depths: vec![8, 16],
+                    channels: 2,
+                }),
+                ..asked.clone()
+            };
+            vec![DatasetRequest { output_tokens: None, ..asked.clone() }, asked, rich]
         }
-        "burst_gpt_trace" | "azure_trace" => {
-            vec![DatasetRequest { source: file(&format!("{name}.csv")), ..asked }]
+        "auto" => {
+            let others = registry.names(Kind::Dataset);
+            let others = others.iter().filter(|other| !["auto", "synthetic"].contains(other));
+            others.flat_map(|other| sources_of(other)).map(source).collect()
         }
-        _ => panic!("the loader '{name}' has no request: say in this function what it is able to open"),
+        _ => sources_of(name).iter().map(source).collect(),
     }
 }
 
@@ -108,7 +191,7 @@ fn every_endpoint_keeps_the_laws_and_reads_usual_events_without_allocating() {
 #[test]
 fn every_timing_strategy_keeps_the_laws_and_ends_by_itself() {
     for_each(Kind::Timing, |registry, name| {
-        let make = || registry.timing(name, "").unwrap().component;
+        let make = || registry.timing(name, options_of(name)).unwrap().component;
         timing::check(make, shape_of(name));
         timing::ends_by_itself(&make, shape_of(name));
     });
@@ -122,7 +205,7 @@ fn every_exporter_keeps_the_laws() {
 #[test]
 fn every_data_set_loader_keeps_the_laws() {
     for_each(Kind::Dataset, |registry, name| {
-        dataset::check(|| registry.dataset(name, "").unwrap().component, &requests_of(name));
+        dataset::check(|| registry.dataset(name, "").unwrap().component, &requests_of(registry, name));
     });
 }
 

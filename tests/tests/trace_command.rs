@@ -146,7 +146,7 @@ fn prompts_that_are_given_in_words_are_counted_and_it_is_said_with_what() {
 
 #[test]
 fn a_report_is_written_to_a_file_as_well_when_that_is_asked() {
-    let outcome = analyze(TRACE, &["--output-file", "report.json"]).expect_code(0);
+    let outcome = analyze(TRACE, &["--isl-block-size", "10", "--output-file", "report.json"]).expect_code(0);
     assert!(outcome.stdout.contains("4 requests"), "{}", outcome.stdout);
     let written = fs::read_to_string(outcome.folder().join("report.json")).expect("it was written");
     assert_eq!(parse(&written)["requests"], 4);
@@ -156,7 +156,7 @@ fn a_report_is_written_to_a_file_as_well_when_that_is_asked() {
 fn a_trace_that_is_broken_is_refused_with_its_line_and_its_field() {
     let broken = TRACE.replace("\"input_length\": 20", "\"input_length\": \"many\"");
     for command in [&["analyze-trace", "trace.jsonl"][..], &["synthesize", "trace.jsonl", "--output", "out.jsonl"]] {
-        let outcome = Program::new().file("trace.jsonl", &broken).args(command).run();
+        let outcome = Program::new().file("trace.jsonl", &broken).args(command).args(["--isl-block-size", "10"]).run();
         assert!(!outcome.folder().join("out.jsonl").exists());
         refused(outcome, &["trace.jsonl:3", "input_length", "many"]);
     }
@@ -169,7 +169,8 @@ fn what_cannot_be_read_is_refused() {
     refused(analyze("this is no trace\n", &[]), &["trace.jsonl"]);
     refused(analyze(TRACE, &["--custom-dataset-type", "nonesuch"]), &["nonesuch"]);
     refused(analyze(TRACE, &["--tokenizer", "/no/such/tokenizer"]), &["/no/such/tokenizer"]);
-    refused(analyze(TRACE, &["--output-file", "no/such/folder/report.json"]), &["--output-file", "no/such/folder"]);
+    let nowhere = ["--isl-block-size", "10", "--output-file", "no/such/folder/report.json"];
+    refused(analyze(TRACE, &nowhere), &["--output-file", "no/such/folder"]);
 }
 
 #[test]

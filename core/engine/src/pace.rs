@@ -70,6 +70,9 @@ impl Pace {
         self.arrivals += 1;
         self.intended.add(row.intended);
         self.has_later_turns |= row.turn > 0;
+        if let Some(bursts) = &mut self.bursts {
+            bursts.entry(row.intended).or_default();
+        }
         if row.sent == ABSENT_NS {
             return;
         }
@@ -94,7 +97,7 @@ impl Pace {
         // A rate that changes is known by its arrivals.
         let is_even = plan.strategy_options.is_empty() || !plan.is_open_loop();
         let asked_rate = plan.rate.filter(|_| is_even);
-        let asked_rate = asked_rate.or_else(|| self.intended.rate(self.arrivals).filter(|_| plan.is_open_loop()));
+        let asked_rate = asked_rate.or_else(|| self.intended_rate().filter(|_| plan.is_open_loop()));
         let achieved_rate = self.sends.rate(self.sent);
         let lasted = window.filter(|window| window.duration_ns() > 0);
         let in_flight = lasted.map(|window| self.busy_ns as f64 / window.duration_ns() as f64);
@@ -126,6 +129,14 @@ impl Pace {
         }
     }
 
+    /// Arrivals a second, as the schedule wanted them.
+    fn intended_rate(&self) -> Option<f64> {
+        let Some(bursts) = &self.bursts else { return self.intended.rate(self.arrivals) };
+        // Each burst is worth the time until the next one.
+        let count = bursts.len() as u64;
+        self.intended.rate(count).map(|rate| rate * self.arrivals as f64 / count as f64)
+    }
+
     /// What was asked of the schedule, in words.
     fn asked(&self, plan: &PhasePlan) -> String {
         let by_session = self.has_later_turns && plan.concurrency_unit == ConcurrencyUnit::Sessions;
@@ -148,8 +159,11 @@ impl Pace {
                 Some(format!("{} requests at the times of the data set{faster}", self.arrivals))
             }
             ("burst", _) => {
-                let size = option("size").and_then(Value::as_u64).map_or_else(|| "all".to_owned(), |n| n.to_string());
-                Some(format!("bursts of {size} requests"))
+                let bursts = self.bursts.as_ref().map_or(1, BTreeMap::len) as u64;
+                let size = self.arrivals / bursts.max(1);
+                let each = option("interval_s").and_then(Value::as_f64).filter(|_| bursts > 1);
+                let each = each.map_or_else(|| "at once".to_owned(), |seconds| format!("at once, every {seconds} s"));
+                Some(format!("{size} requests {each}"))
             }
             ("user_centric", Some(rate)) => {
                 let users = option("users").and_then(Value::as_u64).unwrap_or(1);
@@ -158,11 +172,15 @@ impl Pace {
             (strategy, Some(rate)) => Some(format!("{rate:.1} requests/s, {strategy}")),
             _ => series(),
         };
-        match (shape, plan.concurrency) {
+        let asked = match (shape, plan.concurrency) {
             (Some(shape), Some(limit)) => format!("{shape}, at most {}", slots(limit)),
             (Some(shape), None) => shape,
             (None, Some(limit)) => slots(limit),
             (None, None) => plan.strategy.clone(),
+        };
+        match plan.prefill_concurrency {
+            Some(limit) => format!("{asked}, at most {limit} without a first token"),
+            None => asked,
         }
     }
 }

@@ -361,7 +361,7 @@ fn metric_options(plan: &Plan, endpoint: &dyn Endpoint, slos: Option<Slos>) -> R
         produces_tokens: info.produces_tokens,
         tokenizes_input: info.tokenizes_input,
         token_source: if plan.tokenizer.server_only { TokenSource::ServerOnly } else { TokenSource::ServerFirst },
-        open_loop: plan.phases.last().is_some_and(PhasePlan::is_open_loop),
+        open_loop: plan.phases.iter().any(PhasePlan::is_open_loop),
         slos,
     };
     if let Some(slos) = &options.slos {

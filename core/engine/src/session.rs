@@ -1,7 +1,7 @@
 //! One session from its first turn to its last: slots, think times, what was said so far, and the sessions it begins.
 
 use crate::{
-    data::{Conversation, Made, Ready, Session},
+    data::{Conversation, Made, Ready, Said, Session},
     flight::{Errand, Flight, Landed},
     job::{Course, Phase},
     slots::Slot,
@@ -63,7 +63,9 @@ pub(crate) async fn session(worker: &Rc<Worker>, phase: &Phase, start: Start) ->
             return last_words(worker, phase, &course, turn, turn + 1, &row);
         }
     };
-    let mut talk = Talk { worker, phase, course, session, conversation: inherited, lane, gap_ns, is_branch, branches: Vec::new() };
+    let is_fork = !inherited.said().is_empty();
+    let branches = Vec::new();
+    let mut talk = Talk { worker, phase, course, session, conversation: inherited, lane, gap_ns, is_branch, is_fork, branches };
     let flow = talk.run(flight, turn as usize, slot).await;
     for (_, branch) in talk.branches.drain(..) {
         // One that panicked has stopped the run.
@@ -114,6 +116,8 @@ struct Talk<'a> {
     lane: Lane,
     gap_ns: u64,
     is_branch: bool,
+    /// It begins with what was said in another one, that one's mark included.
+    is_fork: bool,
     /// Sessions that it began and that have not been waited for, with the turn that waits for each.
     branches: Vec<(u32, JoinHandle<()>)>,
 }
@@ -209,38 +213,43 @@ impl<'a> Talk<'a> {
         }
     }
 
-    /// What was said before the turn that it begins with: where the replies are recorded, all of it.
+    /// What was said before the turn that it begins with: where the replies are recorded, all of it, and otherwise what comes
+    /// before the first turn's own messages.
     fn catch_up(&mut self, from: usize) {
-        if !self.worker.job.pool.terms.live {
-            for ready in self.session.turns[..from].iter().filter(|ready| ready.builds) {
+        let terms = &self.worker.job.pool.terms;
+        let Some(before) = self.session.turns.get(..from).filter(|before| !before.is_empty()) else { return };
+        if terms.live {
+            self.conversation.add(terms.preface_of(&before[0]));
+        } else {
+            for ready in before.iter().filter(|ready| ready.builds) {
                 self.conversation.add(ready.news(false));
             }
         }
     }
 
     /// The request of a turn: the one that was made ready, or one that holds what was said so far.
-    fn request<'s>(
-        &mut self,
-        ready: &'s Ready,
-        turn: usize,
-        is_first: bool,
-    ) -> Result<Cow<'s, Outgoing>, String> {
+    fn request<'s>(&mut self, ready: &'s Ready, turn: usize, is_first: bool) -> Result<Cow<'s, Outgoing>, String> {
         let pool = &self.worker.job.pool;
         let terms = &pool.terms;
-        let begins = self.conversation.said().is_empty();
         let news = ready.news(terms.live);
-        let marked = (terms.cache_bust != CacheBust::None && (is_first || !ready.builds) && begins)
-            .then(|| terms.marked(news, &self.mark()));
-        let news = marked.as_deref().unwrap_or(news);
-        let is_ready = marked.is_none() && begins;
-        if ready.builds {
-            self.conversation.add(news);
+        let encoded = |said: &[Arc<Said>]| {
+            let made = pool.encode(ready, turn as u32, said).map(Cow::Owned);
+            made.map_err(|error| format!("encode: {}", error.message))
+        };
+        if !ready.builds {
+            return match &ready.encoded {
+                Some(outgoing) => Ok(Cow::Borrowed(outgoing)),
+                None => encoded(&terms.marked(news, &self.mark())),
+            };
         }
-        if let Some(outgoing) = ready.encoded.as_ref().filter(|_| is_ready || !ready.builds) {
+        let begins = self.conversation.said().is_empty();
+        self.conversation.add(news);
+        if terms.cache_bust != CacheBust::None && is_first && !self.is_fork {
+            self.conversation = terms.marked(self.conversation.said(), &self.mark()).into();
+        } else if let (true, Some(outgoing)) = (begins, &ready.encoded) {
             return Ok(Cow::Borrowed(outgoing));
         }
-        let said = if ready.builds { self.conversation.said() } else { news };
-        pool.encode(ready, turn as u32, said).map(Cow::Owned).map_err(|error| format!("encode: {}", error.message))
+        encoded(self.conversation.said())
     }
 
     /// A mark that no other session of the run has.

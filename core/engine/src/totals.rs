@@ -37,7 +37,7 @@ impl Totals {
     /// Goes through all `records` of phases of `plans`.
     pub(crate) fn of(plans: &[&PhasePlan], records: &Records, options: &Options, client: &ClientFacts) -> Self {
         let phase = |plan: &&PhasePlan| PhaseTotals {
-            summary: Summary::new(options.clone()),
+            summary: Summary::new(Options { open_loop: plan.is_open_loop(), ..options.clone() }),
             pace: Pace::of(plan),
             failures: Failures::default(),
         };

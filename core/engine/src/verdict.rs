@@ -1,6 +1,6 @@
 //! The verdict: may these numbers be believed, and why not. How far they may be off is [`crate::precision`]'s.
 
-use inferometer_abi::documents::{PhaseReport, Precision, Report, Verdict};
+use inferometer_abi::documents::{LoadReport, PhaseReport, Precision, Report, Verdict};
 use inferometer_metrics::telemetry::client_level;
 
 /// From where on a figure speaks against a run.
@@ -39,6 +39,13 @@ const UNSENT: Limit = Limit { degraded: 0.0, invalid: 0.5, least_ms: 0.0 };
 const FEW_NEW: f64 = 0.05;
 /// A send lag beyond this, at the 99th percentile, makes an open-loop run doubtful.
 const LATE_MS: f64 = 10.0;
+/// The same of bursts, as a share of the median latency: thousands of requests cannot be sent in one instant, and what that
+/// takes matters as far as answers are no longer than it.
+const BURST: Limit = Limit { degraded: 0.1, invalid: f64::INFINITY, least_ms: LATE_MS };
+/// A load below this share of what was asked is another one.
+const ACHIEVED: f64 = 0.95;
+/// More requests than this share waited for their prompts, and the load is what the making of prompts allowed.
+const UNMADE: f64 = 0.01;
 /// A worker busier than this may have been the bottleneck itself.
 const BUSY: f64 = 0.9;
 /// More failures than this share, and what is left may not be typical.
@@ -78,17 +85,29 @@ impl Limit {
 /// A reason, and what it does to the run.
 type Doubt = (Weight, String);
 
-/// Judges a report. `has_slots`: an arrival may have had to wait for a slot, which is the server's doing.
+/// Judges a report. `has_slots`: an arrival of its result may have had to wait for a slot of `--concurrency`, which is the
+/// server's doing.
 pub(crate) fn verdict(report: &Report, has_slots: bool) -> Verdict {
-    let mut doubts = match report.profiling().filter(|phase| phase.outcomes.ok > 0) {
+    let measured: Vec<_> = report.phases.iter().enumerate().filter(|(_, phase)| phase.kind == "profiling").collect();
+    let (main, earlier) = measured.split_last().map_or((None, &[][..]), |(main, earlier)| (Some(*main), earlier));
+    let mut doubts = match main.filter(|(_, phase)| phase.outcomes.ok > 0) {
         None => vec![(Invalidates, "no request succeeded".to_owned())],
-        Some(phase) => {
+        Some((index, phase)) => {
             let precision = phase.precision.unwrap_or_default();
             let errors = of_errors(phase, &precision);
             let client = of_client(report, phase, &precision, !errors.is_empty());
-            [of_load(phase, has_slots), errors, client].concat()
+            let slots = Slots { requests: has_slots, ..Slots::of(report, index) };
+            [of_load(phase, slots), errors, client].concat()
         }
     };
+    for &(index, phase) in earlier {
+        let of_phase = match phase.outcomes.ok {
+            0 => vec![(Degrades, "no request succeeded".to_owned())],
+            _ => of_load(phase, Slots::of(report, index)),
+        };
+        // The result is the last phase's: it may be believed though another one's may not.
+        doubts.extend(of_phase.into_iter().map(|(_, reason)| (Degrades, format!("phase '{}': {reason}", phase.name))));
+    }
     doubts.extend(report.incomplete_reason.clone().map(|reason| (Degrades, reason)));
     let state = match doubts.iter().map(|(weight, _)| *weight).max() {
         None => "valid",
@@ -100,27 +119,68 @@ pub(crate) fn verdict(report: &Report, has_slots: bool) -> Verdict {
     Verdict { state: state.to_owned(), reasons: doubts.into_iter().map(|(_, reason)| reason).collect() }
 }
 
+/// Which slots an arrival of a phase may have had to wait for.
+#[derive(Clone, Copy, Default)]
+struct Slots {
+    /// Those of `--concurrency`.
+    requests: bool,
+    /// Those of `--prefill-concurrency`.
+    prefill: bool,
+}
+
+impl Slots {
+    /// Those of the phase at `index` of a report.
+    fn of(report: &Report, index: usize) -> Self {
+        let prefill = report.run.plan.pointer(&format!("/phases/{index}/prefill_concurrency"));
+        Self {
+            requests: report.phases[index].load.concurrency_unit.is_some(),
+            prefill: prefill.is_some_and(|slots| !slots.is_null()),
+        }
+    }
+
+    /// The flags that set their number, if there are any.
+    fn flags(self) -> Option<&'static str> {
+        match (self.requests, self.prefill) {
+            (true, true) => Some("--concurrency, --prefill-concurrency"),
+            (true, false) => Some("--concurrency"),
+            (false, true) => Some("--prefill-concurrency"),
+            (false, false) => None,
+        }
+    }
+}
+
 /// Whether the load was the one that was asked, and all of it measured.
-fn of_load(phase: &PhaseReport, has_slots: bool) -> Vec<Doubt> {
+fn of_load(phase: &PhaseReport, slots: Slots) -> Vec<Doubt> {
     let mut doubts = Vec::new();
     let (outcomes, load) = (&phase.outcomes, &phase.load);
-    if let (Some(_), Some(lag)) = (load.asked_rate, load.lag_p99_ms)
-        && lag > LATE_MS
-    {
-        doubts.push((Degrades, format!("requests were sent up to {} behind schedule (p99)", time(lag))));
+    let unmade = load.waited_for_data.filter(|waited| *waited as f64 > UNMADE * outcomes.total as f64);
+    doubts.extend(late(phase, slots, unmade.is_some()));
+    if let (true, Some(unmade)) = (is_scheduled(load), unmade) {
+        doubts.push((
+            Degrades,
+            format!(
+                "{unmade} of {} waited for their prompts to be made: have fewer or shorter ones made \
+                 (--num-dataset-entries, --isl), or ask for a lower rate",
+                counted(outcomes.total, "request")
+            ),
+        ));
     }
     if let Some(weight) = UNSENT.judge_share(outcomes.dropped as f64 / outcomes.total as f64) {
-        let weight = if has_slots { Degrades } else { weight };
-        let of = if weight == Invalidates { format!(" of {}", outcomes.total) } else { String::new() };
-        doubts.push((weight, format!("{}{of} arrivals were never sent", outcomes.dropped)));
+        let weight = if slots.flags().is_some() { Degrades } else { weight };
+        let dropped = match weight {
+            Invalidates => format!("{} of {} were", outcomes.dropped, counted(outcomes.total, "arrival")),
+            Degrades => were(outcomes.dropped, "arrival"),
+        };
+        let why = slots.flags().map(|flags| format!(": no slot was free in time ({flags})"));
+        doubts.push((weight, format!("{dropped} never sent{}", why.unwrap_or_default())));
     }
     if outcomes.error as f64 > ERRORS * outcomes.total as f64 {
-        let (failed, total) = (outcomes.error, outcomes.total);
-        doubts.push((Degrades, format!("{failed} of {total} requests failed; latencies are of the others alone")));
+        let (failed, total) = (outcomes.error, counted(outcomes.total, "request"));
+        doubts.push((Degrades, format!("{failed} of {total} failed; latencies are of the others alone")));
     }
     if outcomes.cancelled > 0 {
-        let cancelled = outcomes.cancelled;
-        doubts.push((Degrades, format!("{cancelled} requests were cancelled; latencies are of the others alone")));
+        let cancelled = were(outcomes.cancelled, "request");
+        doubts.push((Degrades, format!("{cancelled} cancelled; latencies are of the others alone")));
     }
     let (window, tail) = (phase.end_ns.saturating_sub(phase.start_ns) as f64, load.tail_s.unwrap_or(0.0) * 1e9);
     if load.sends_by_time && tail > TAIL * window {
@@ -131,6 +191,50 @@ fn of_load(phase: &PhaseReport, has_slots: bool) -> Vec<Doubt> {
         ));
     }
     doubts
+}
+
+/// Whether requests had times of their own, which do not wait for answers.
+fn is_scheduled(load: &LoadReport) -> bool {
+    load.asked_rate.is_some() || matches!(load.strategy.as_str(), "burst" | "fixed_schedule")
+}
+
+/// Whether requests were sent late, and what kept them: slots, unless prompts did (`unmade`) or the client itself.
+fn late(phase: &PhaseReport, slots: Slots, unmade: bool) -> Option<Doubt> {
+    let load = &phase.load;
+    let lag = load.lag_p99_ms.filter(|lag| is_scheduled(load) && *lag > LATE_MS)?;
+    if load.strategy == "burst" {
+        // A burst that waits for slots is to be sent as they get free, unless another burst comes meanwhile.
+        let is_judged = match slots.flags() {
+            Some(_) => load.asked_rate.is_some(),
+            None => median_ms(phase, "request_latency").is_none_or(|median| BURST.judge(lag / median, lag).is_some()),
+        };
+        if !is_judged {
+            return None;
+        }
+    }
+    // Bursts have no even rate.
+    let rates = load.asked_rate.zip(load.achieved_rate).filter(|_| load.strategy != "burst");
+    let rates = rates.filter(|(asked, achieved)| *achieved < ACHIEVED * asked);
+    let rates = rates.map(|(asked, achieved)| format!(", {achieved:.1} a second where {asked:.1} were asked"));
+    let precision = phase.precision.unwrap_or_default();
+    // The delay from leave to send is of the client alone, as is what a busy one does not come round to.
+    let is_client = precision.send_delay_p99_ms.is_some_and(|delay| delay > lag / 2.0)
+        || precision.client_busy.is_some_and(|busy| busy > BUSY);
+    let why = slots.flags().filter(|_| !is_client && !unmade);
+    let why = why
+        .map(|flags| format!(": they waited for slots ({flags}), as the server did not answer as fast as they came"));
+    let (rates, why) = (rates.unwrap_or_default(), why.unwrap_or_default());
+    Some((Degrades, format!("requests were sent up to {} behind schedule (p99){rates}{why}", time(lag))))
+}
+
+/// `1 request`, `2 requests`.
+fn counted(count: u64, thing: &str) -> String {
+    format!("{count} {thing}{}", if count == 1 { "" } else { "s" })
+}
+
+/// `1 request was`, `2 requests were`.
+fn were(count: u64, thing: &str) -> String {
+    format!("{} {}", counted(count, thing), if count == 1 { "was" } else { "were" })
 }
 
 /// How far the latencies may be off.
@@ -242,316 +346,4 @@ fn time(ms: f64) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use inferometer_abi::documents::{
-        MetricResult, Outcomes, Series, Stats, Subject, TelemetryMetric, TelemetrySource,
-    };
-    use proptest::prelude::*;
-
-    /// A phase of 100 good requests with a median TTFT of 100 ms and a median latency of 200 ms.
-    fn phase() -> PhaseReport {
-        let metric = |tag: &str, p50| {
-            let stats = Stats { p50: Some(p50), ..Stats::default() };
-            (tag.to_owned(), MetricResult { stats, ..MetricResult::default() })
-        };
-        PhaseReport {
-            kind: "profiling".to_owned(),
-            end_ns: 1_000_000_000,
-            outcomes: Outcomes { total: 100, ok: 100, ..Outcomes::default() },
-            metrics: [metric("time_to_first_token", 100.0), metric("request_latency", 200.0)].into(),
-            precision: Some(Precision {
-                ttft_error_ms: Some(0.1),
-                itl_error_ms: Some(0.01),
-                itl_error_pct: Some(0.1),
-                latency_error_ms: Some(0.1),
-                receive_lag_p99_ms: Some(0.1),
-                client_busy: Some(0.1),
-                client_waited: Some(0.01),
-                ..Precision::default()
-            }),
-            ..PhaseReport::default()
-        }
-    }
-
-    fn report(change: impl FnOnce(&mut PhaseReport)) -> Report {
-        let mut phase = phase();
-        change(&mut phase);
-        Report { phases: vec![phase], ..Report::default() }
-    }
-
-    fn judged(change: impl FnOnce(&mut PhaseReport, &mut Precision)) -> Verdict {
-        let with = |phase: &mut PhaseReport| {
-            let mut precision = phase.precision.unwrap();
-            change(phase, &mut precision);
-            phase.precision = Some(precision);
-        };
-        verdict(&report(with), false)
-    }
-
-    #[test]
-    fn a_clean_run_is_valid_and_one_without_a_success_is_not() {
-        assert_eq!(judged(|_, _| {}).state, "valid");
-        let failed = judged(|phase, _| phase.outcomes.ok = 0);
-        assert_eq!((&*failed.state, &*failed.reasons), ("invalid", &["no request succeeded".to_owned()][..]));
-    }
-
-    #[test]
-    fn each_limit_has_two_sides() {
-        type Change = fn(&mut PhaseReport, &mut Precision, f64);
-        /// What is changed, what is just good enough, what degrades and is just not invalid, and what is.
-        type Case = (&'static str, Change, f64, Option<[f64; 2]>, Option<f64>);
-        let cases: [Case; 17] = [
-            ("TTFT may be off", |_, p, x| p.ttft_error_ms = Some(x), 5.0, Some([5.1, 50.0]), Some(50.1)),
-            (
-                "TTFT may be off",
-                |phase, p, x| {
-                    phase.metrics.get_mut("time_to_first_token").unwrap().stats.p50 = Some(0.12);
-                    p.ttft_error_ms = Some(x);
-                },
-                0.1,
-                None,
-                Some(0.11),
-            ),
-            (
-                "ITL may be off",
-                |_, p, x| (p.itl_error_pct, p.itl_error_ms) = (Some(x), Some(1.0)),
-                2.0,
-                Some([2.1, 25.0]),
-                Some(25.1),
-            ),
-            (
-                "ITL may be off",
-                |_, p, x| (p.itl_error_pct, p.itl_error_ms) = (Some(99.0), Some(x)),
-                0.05,
-                None,
-                Some(0.051),
-            ),
-            (
-                "latency may be off",
-                |_, p, x| (p.ttft_error_ms, p.latency_error_ms) = (None, Some(x)),
-                10.0,
-                Some([10.1, 100.0]),
-                Some(100.1),
-            ),
-            ("answers waited", |_, p, x| p.receive_lag_p99_ms = Some(x), 20.0, Some([20.1, 5e3]), None),
-            (
-                "answers waited",
-                |phase, p, x| {
-                    phase.metrics.get_mut("request_latency").unwrap().stats.p50 = Some(2.0);
-                    p.receive_lag_p99_ms = Some(x);
-                },
-                1.0,
-                Some([1.1, 9.0]),
-                None,
-            ),
-            ("the client itself was busy", |_, p, x| p.client_busy = Some(x), 0.9, Some([0.91, 1.0]), None),
-            (
-                "had to wait for a processor",
-                |_, p, x| (p.client_waited, p.receive_lag_p99_ms) = (Some(x), Some(1.1)),
-                0.2,
-                Some([0.21, 1.0]),
-                None,
-            ),
-            (
-                "had to wait for a processor",
-                |_, p, x| (p.client_waited, p.receive_lag_p99_ms) = (Some(x), Some(101.0)),
-                0.2,
-                Some([0.21, 0.6]),
-                Some(0.61),
-            ),
-            (
-                "had to wait for a processor",
-                |_, p, x| (p.client_waited, p.receive_lag_p99_ms) = (Some(0.9), Some(x)),
-                1.0,
-                Some([1.1, 100.0]),
-                Some(100.1),
-            ),
-            (
-                "had to wait for a processor",
-                |_, p, x| (p.client_waited, p.ttft_error_ms) = (Some(0.9), Some(x)),
-                5.0,
-                Some([5.1, 50.0]),
-                Some(50.1),
-            ),
-            (
-                "had to wait for a processor",
-                |_, p, x| *p = Precision { client_waited: Some(x), ..Precision::default() },
-                0.2,
-                Some([0.21, 0.5]),
-                Some(0.51),
-            ),
-            (
-                "arrivals were never sent",
-                |phase, _, x| phase.outcomes.dropped = x as u64,
-                0.0,
-                Some([1.0, 50.0]),
-                Some(51.0),
-            ),
-            ("requests failed", |phase, _, x| phase.outcomes.error = x as u64, 1.0, Some([2.0, 99.0]), None),
-            ("were cancelled", |phase, _, x| phase.outcomes.cancelled = x as u64, 0.0, Some([1.0, 99.0]), None),
-            (
-                "behind schedule",
-                |phase, _, x| (phase.load.asked_rate, phase.load.lag_p99_ms) = (Some(1.0), Some(x)),
-                10.0,
-                Some([10.1, 9e9]),
-                None,
-            ),
-        ];
-        for (number, (words, change, good, doubtful, worthless)) in cases.into_iter().enumerate() {
-            let state = |value| {
-                let found = judged(|phase, precision| change(phase, precision, value));
-                (found.state, found.reasons.iter().any(|reason| reason.contains(words)))
-            };
-            assert!(!state(good).1, "case {number}, {words}: {good}");
-            for value in doubtful.into_iter().flatten() {
-                assert_eq!(state(value), ("degraded".to_owned(), true), "case {number}, {words}: {value}");
-            }
-            if let Some(value) = worthless {
-                assert_eq!(state(value), ("invalid".to_owned(), true), "case {number}, {words}: {value}");
-            }
-        }
-    }
-
-    #[test]
-    fn answers_that_come_long_after_the_sending_weigh_on_rates() {
-        let tail =
-            |tail_s| judged(|phase, _| (phase.load.sends_by_time, phase.load.tail_s) = (true, Some(tail_s))).state;
-        assert_eq!((&*tail(0.25), &*tail(0.26)), ("valid", "degraded"));
-    }
-
-    #[test]
-    fn arrivals_that_waited_for_slots_were_kept_by_the_server() {
-        assert_eq!(verdict(&report(|phase| phase.outcomes.dropped = 99), true).state, "degraded");
-    }
-
-    #[test]
-    fn a_client_that_lagged_because_it_was_busy_is_told_once() {
-        let found = judged(|_, precision| {
-            (precision.receive_lag_p99_ms, precision.client_busy) = (Some(30.0), Some(0.97));
-        });
-        assert_eq!(
-            found.reasons,
-            [
-                "answers waited 30.0 ms (p99) in this machine until the client read them: it was the bottleneck, busy 97 % \
-              of the time; give it --workers or a machine of its own"
-            ]
-        );
-    }
-
-    #[test]
-    fn what_decides_is_said_first_and_in_units_that_fit() {
-        let found = judged(|phase, precision| {
-            phase.outcomes.dropped = 51;
-            precision.ttft_error_ms = Some(8.25);
-            (phase.load.asked_rate, phase.load.lag_p99_ms) = (Some(1.0), Some(4_998.0));
-        });
-        assert_eq!(
-            found.reasons,
-            [
-                "51 of 100 arrivals were never sent",
-                "requests were sent up to 5.0 s behind schedule (p99)",
-                "TTFT may be off by 8.2 ms (p99), 8 % of its median"
-            ]
-        );
-    }
-
-    #[test]
-    fn what_telemetry_knows_of_waiting_is_asked_where_threads_do_not_tell_themselves() {
-        let with = |tag: &str, share: f64, waited| {
-            let mut report = report(|phase| {
-                let precision = phase.precision.as_mut().unwrap();
-                (precision.client_waited, precision.receive_lag_p99_ms) = (waited, Some(2.0));
-            });
-            let metric = TelemetryMetric { name: tag.to_owned(), ..TelemetryMetric::default() };
-            let source =
-                TelemetrySource { subject: Subject::Client, metrics: vec![metric], ..TelemetrySource::default() };
-            report.sources.push(source);
-            let gauge = Some(Stats { avg: Some(share), ..Stats::default() });
-            report.phases[0].telemetry.push(Series { gauge, ..Series::default() });
-            verdict(&report, false)
-        };
-        assert_eq!(with("process_thread_wait", 20.0, None).state, "valid");
-        assert_eq!(with("process_thread_wait", 90.0, Some(0.1)).state, "valid");
-        let found = with("process_thread_wait", 60.0, None);
-        assert!(found.state == "degraded" && found.reasons[0].ends_with("60 % of the time"), "{found:?}");
-        assert_eq!(with("host_cpu_steal", 5.0, None).state, "valid");
-        assert_eq!(with("host_cpu_steal", 5.1, None).state, "degraded");
-    }
-
-    #[test]
-    fn a_wait_that_made_nothing_late_is_no_reason() {
-        let waited = |lag, error| {
-            judged(|_, precision| {
-                (precision.client_waited, precision.receive_lag_p99_ms) = (Some(0.5), Some(lag));
-                precision.ttft_error_ms = Some(error);
-            })
-            .reasons
-            .len()
-        };
-        assert_eq!((waited(0.9, 0.1), waited(1.1, 0.1), waited(0.9, 6.0)), (0, 1, 2));
-    }
-
-    #[test]
-    fn a_run_that_is_in_doubt_for_its_first_connections_alone_is_told_to_warm_up() {
-        let is_told = |reused, delay, tag: &str| {
-            let found = judged(|phase, precision| {
-                let stats = Stats { avg: Some(reused), ..Stats::default() };
-                let metric = MetricResult { stats, ..MetricResult::default() };
-                phase.metrics.insert(tag.to_owned(), metric);
-                *precision = Precision {
-                    ttft_error_ms: Some(8.0),
-                    latency_error_ms: Some(7.0),
-                    send_delay_p99_ms: Some(delay),
-                    ..*precision
-                };
-            });
-            assert!(found.reasons[0].starts_with("TTFT may be off by 8.0 ms (p99), 8 % of its median"), "{found:?}");
-            found.reasons[0].ends_with(": a warm-up (--warmup-request-count) keeps new connections out")
-        };
-        let tag = "http_req_connection_reused";
-        assert!(is_told(0.98, 1.0, tag));
-        assert!(!is_told(0.0, 1.0, tag), "every request needs a connection of its own");
-        assert!(!is_told(0.98, 4.0, tag), "requests were sent late on all connections");
-        assert!(!is_told(0.98, 1.0, "other"), "nothing is known of connections");
-    }
-
-    #[test]
-    fn a_lag_says_nothing_in_a_closed_loop() {
-        assert_eq!(judged(|phase, _| phase.load.lag_p99_ms = Some(50.0)).state, "valid");
-    }
-
-    #[test]
-    fn what_is_not_known_is_no_reason() {
-        assert_eq!(judged(|_, precision| *precision = Precision::default()).state, "valid");
-    }
-
-    proptest! {
-        #[test]
-        fn a_verdict_gets_no_better_when_an_error_a_lag_or_a_wait_grows(
-            known in prop::array::uniform6(0.0..2.0_f64),
-            more in prop::array::uniform6(0.0..2.0_f64),
-        ) {
-            let weight = |values: [f64; 6]| {
-                let [ttft, itl, percent, lag, busy, waited] = values;
-                let state = judged(|_, precision| {
-                    *precision = Precision {
-                        ttft_error_ms: Some(ttft * 60.0),
-                        itl_error_ms: Some(itl / 10.0),
-                        itl_error_pct: Some(percent * 30.0),
-                        receive_lag_p99_ms: Some(lag * 100.0),
-                        client_busy: Some(busy),
-                        client_waited: Some(waited),
-                        ..Precision::default()
-                    };
-                }).state;
-                ["valid", "degraded", "invalid"].iter().position(|name| *name == state)
-            };
-            for at in 0..6 {
-                let mut grown = known;
-                grown[at] += more[at];
-                prop_assert!(weight(grown) >= weight(known), "{at}");
-            }
-        }
-    }
-}
+mod tests;

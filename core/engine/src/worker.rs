@@ -364,12 +364,13 @@ impl Worker {
     /// A session begins, or ceases, to think without holding a slot. Another may begin meanwhile.
     pub(crate) fn thinks(self: &Rc<Self>, begins: bool) {
         self.pump.borrow_mut().thinks(begins);
-        if begins && !self.job.control.is_stopped() {
-            if let Action::Launch(another) = self.look() {
-                self.launch(another);
-                // Whatever follows, the driver launches.
-                self.wake.notify_one();
-            }
+        if begins
+            && !self.job.control.is_stopped()
+            && let Action::Launch(another) = self.look()
+        {
+            self.launch(another);
+            // Whatever follows, the driver launches.
+            self.wake.notify_one();
         }
     }
 

@@ -5,16 +5,19 @@ use crate::{
     wire,
 };
 use inferometer_plugin_sdk::{
-    api::{DatasetLoader, SessionSink, TextTools},
+    api::{DatasetLoader, OutlineSink, SessionSink, TextTools},
     documents::{DatasetInfo, DatasetRequest, Length},
-    types::{Error, Message, Result, Turn, TurnTime},
+    types::{BEFORE_FIRST, Branch, Error, ErrorKind, Message, NO_COUNT, NO_TURN, Outline, Result, Turn, TurnTime},
 };
 
-/// Sessions looked at of each data set.
+/// Sessions looked at of each data set, and as many branches.
 const MOST: u64 = 200;
 const SURVIVES: &str = "what a loader cannot do it refuses without a panic";
 const HOLDS: &str = "a data set holds the sessions it says, and every turn asks something";
 const BY_NUMBER: &str = "a session depends on its number and its data set alone";
+const OUTLINES: &str = "an outline says of a session's turns what the session says";
+const BRANCHES: &str = "a session begins branches of its data set, at turns that it has";
+const TIMES: &str = "a data set that says it has times has one at the first turn of every session";
 
 /// Holds a loader to all laws, as it is and behind the wire; `make` makes it anew, and each of `requests` is one that it
 /// is able to open. See the functions of this module.
@@ -44,6 +47,9 @@ pub fn laws_of<'a>(make: Make<'a, dyn DatasetLoader>, request: &'a DatasetReques
     vec![
         Law::new(HOLDS, move || holds_what_it_says(make, request)),
         Law::new(BY_NUMBER, move || gives_sessions_by_number(make, request)),
+        Law::new(OUTLINES, move || outlines_its_sessions(make, request)),
+        Law::new(BRANCHES, move || begins_its_branches(make, request)),
+        Law::new(TIMES, move || has_the_times_it_says(make, request)),
     ]
 }
 
@@ -70,6 +76,8 @@ pub struct Session {
     pub name: Option<String>,
     /// Its turns.
     pub turns: Vec<SessionTurn>,
+    /// The sessions that it begins.
+    pub branches: Vec<Branch>,
 }
 
 /// A turn of a [`Session`].
@@ -85,6 +93,8 @@ pub struct SessionTurn {
     pub raw_body: Vec<u8>,
     /// Most output tokens to ask for, or 0.
     pub max_tokens: u32,
+    /// Its flags.
+    pub flags: u32,
     /// When it is to be sent.
     pub time: TurnTime,
 }
@@ -110,8 +120,40 @@ impl SessionSink for Session {
             extra_json: turn.extra_json.to_string(),
             raw_body: turn.raw_body.to_vec(),
             max_tokens: turn.max_tokens,
+            flags: turn.flags,
             time: turn.time,
         });
+    }
+
+    fn branch(&mut self, branch: &Branch) {
+        self.branches.push(*branch);
+    }
+}
+
+/// An outline as a sink saw it.
+#[derive(Debug, Default, PartialEq)]
+struct Outlined {
+    name: Option<String>,
+    turns: Vec<OutlinedTurn>,
+}
+
+#[derive(Debug, PartialEq)]
+struct OutlinedTurn {
+    time: TurnTime,
+    input_tokens: u32,
+    output_tokens: u32,
+    block_tokens: u32,
+    blocks: Vec<u64>,
+}
+
+impl OutlineSink for Outlined {
+    fn name(&mut self, name: &str) {
+        self.name = Some(name.to_owned());
+    }
+
+    fn turn(&mut self, outline: &Outline<'_>) {
+        let Outline { time, input_tokens, output_tokens, block_tokens, blocks, .. } = *outline;
+        self.turns.push(OutlinedTurn { time, input_tokens, output_tokens, block_tokens, blocks: blocks.to_vec() });
     }
 }
 
@@ -127,29 +169,66 @@ fn session(loader: &dyn DatasetLoader, index: u64) -> Result<Session> {
     Ok(session)
 }
 
-fn opened(make: Make<'_, dyn DatasetLoader>, request: &DatasetRequest) -> (Box<dyn DatasetLoader>, u64) {
+/// The outline of session `index` of a loader that is open; none if the loader gives no outlines.
+fn outline(loader: &dyn DatasetLoader, index: u64) -> Option<Result<Outlined>> {
+    let mut outlined = Outlined::default();
+    match survives(SURVIVES, || format!("outline {index}"), || loader.outline(index, &mut outlined)) {
+        Err(error) if error.kind == ErrorKind::UNSUPPORTED => None,
+        result => Some(result.map(|()| outlined)),
+    }
+}
+
+fn opened(make: Make<'_, dyn DatasetLoader>, request: &DatasetRequest) -> (Box<dyn DatasetLoader>, DatasetInfo) {
     let mut loader = make();
     match open(&mut *loader, request) {
-        Ok(info) => (loader, info.sessions),
+        Ok(info) => (loader, info),
         Err(error) => broken("a loader opens what it is said to open", format_args!("{request:?}: {error}")),
     }
 }
 
-fn all_of(make: Make<'_, dyn DatasetLoader>, request: &DatasetRequest) -> Vec<Result<Session>> {
-    let (loader, sessions) = opened(make, request);
-    (0..sessions.min(MOST)).map(|index| session(&*loader, index)).collect()
+/// Sessions and branches.
+fn count(info: &DatasetInfo) -> u64 {
+    info.sessions.saturating_add(info.branches)
+}
+
+/// The numbers of the sessions that are looked at: the first and the last of those that a schedule begins, and the first of
+/// the branches.
+fn numbers(info: &DatasetInfo) -> Vec<u64> {
+    let sessions = (0..info.sessions.min(MOST)).chain(info.sessions.checked_sub(1).filter(|last| *last >= MOST));
+    sessions.chain(info.sessions..info.sessions.saturating_add(info.branches.min(MOST))).collect()
+}
+
+/// All that is looked at, each with its outline.
+fn all_of(
+    make: Make<'_, dyn DatasetLoader>,
+    request: &DatasetRequest,
+) -> Vec<(Result<Session>, Option<Result<Outlined>>)> {
+    let (loader, info) = opened(make, request);
+    numbers(&info).into_iter().map(|index| (session(&*loader, index), outline(&*loader, index))).collect()
+}
+
+/// Calls `look` with each session that is looked at, its number and its loader.
+fn for_each(
+    law: &str,
+    make: Make<'_, dyn DatasetLoader>,
+    request: &DatasetRequest,
+    look: impl Fn(u64, &Session, &dyn DatasetLoader, &DatasetInfo),
+) {
+    let (loader, info) = opened(make, request);
+    for index in numbers(&info) {
+        match session(&*loader, index) {
+            Ok(session) => look(index, &session, &*loader, &info),
+            Err(error) => broken(law, format_args!("session {index}: {error}")),
+        }
+    }
 }
 
 /// There are as many sessions as it says, and no more; each has turns; every turn has a message or a whole body; extras are
 /// JSON objects.
 fn holds_what_it_says(make: Make<'_, dyn DatasetLoader>, request: &DatasetRequest) {
     let law = HOLDS;
-    let (loader, sessions) = opened(make, request);
-    holds!(law, sessions > 0, "no sessions in {request:?}");
-    for index in (0..sessions.min(MOST)).chain([sessions - 1]) {
-        let found = session(&*loader, index);
-        let Ok(Session { turns, .. }) = &found else { broken(law, format_args!("session {index}: {found:?}")) };
-        holds!(law, !turns.is_empty(), "session {index} of {sessions} has no turns");
+    for_each(law, make, request, |index, Session { turns, .. }, _, _| {
+        holds!(law, !turns.is_empty(), "session {index} has no turns");
         for (n, turn) in turns.iter().enumerate() {
             holds!(law, !turn.messages.is_empty() || !turn.raw_body.is_empty(), "session {index}, turn {n}: {turn:?}");
             let extras = turn.messages.iter().map(|(_, _, extra)| extra).chain([&turn.extra_json]);
@@ -158,10 +237,15 @@ fn holds_what_it_says(make: Make<'_, dyn DatasetLoader>, request: &DatasetReques
                 holds!(law, object.is_ok(), "session {index}, turn {n}: extras {extra}");
             }
         }
-    }
-    for index in [sessions, u64::MAX] {
+    });
+    let (loader, info) = opened(make, request);
+    holds!(law, info.sessions > 0, "no sessions in {request:?}");
+    let count = count(&info);
+    for index in [count, u64::MAX] {
         let beyond = session(&*loader, index);
-        holds!(law, beyond.is_err(), "session {index} of {sessions} is there: {beyond:?}");
+        holds!(law, beyond.is_err(), "session {index} of {count} is there: {beyond:?}");
+        let beyond = outline(&*loader, index);
+        holds!(law, !matches!(beyond, Some(Ok(_))), "session {index} of {count} has an outline: {beyond:?}");
     }
 }
 
@@ -170,21 +254,77 @@ fn holds_what_it_says(make: Make<'_, dyn DatasetLoader>, request: &DatasetReques
 fn gives_sessions_by_number(make: Make<'_, dyn DatasetLoader>, request: &DatasetRequest) {
     let law = BY_NUMBER;
     let in_order = all_of(make, request);
-    let (loader, _) = opened(make, request);
+    let (loader, info) = opened(make, request);
+    let numbers = numbers(&info);
+    let same = numbers.len() == in_order.len();
+    holds!(law, same, "{} sessions, and opened again {}", in_order.len(), numbers.len());
     let mut random = random();
-    let check = |index: usize, how: &str| {
-        let again = session(&*loader, index as u64);
-        holds!(law, again == in_order[index], "session {index} {how}\n  {:?}\n  {again:?}", in_order[index]);
+    let check = |place: usize, how: &str| {
+        let (index, first) = (numbers[place], &in_order[place]);
+        let again = (session(&*loader, index), outline(&*loader, index));
+        holds!(law, again == *first, "session {index} {how}\n  {first:?}\n  {again:?}");
     };
-    (0..in_order.len()).rev().for_each(|index| check(index, "of another loader, asked backwards"));
+    (0..in_order.len()).rev().for_each(|place| check(place, "of another loader, asked backwards"));
     (0..in_order.len()).for_each(|_| check(below(&mut random, in_order.len()), "asked again"));
-    on_two_threads(|| (0..in_order.len()).for_each(|index| check(index, "asked by several threads")));
+    on_two_threads(|| (0..in_order.len()).for_each(|place| check(place, "asked by several threads")));
+}
+
+/// An outline, where there are any, has the session's name, as many turns, their times and, where both say one, their limits.
+fn outlines_its_sessions(make: Make<'_, dyn DatasetLoader>, request: &DatasetRequest) {
+    let law = OUTLINES;
+    for_each(law, make, request, |index, session, loader, _| {
+        let outlined = match outline(loader, index) {
+            None => return,
+            Some(Ok(outlined)) => outlined,
+            Some(Err(error)) => broken(law, format_args!("session {index} is there and its outline is not: {error}")),
+        };
+        let (name, own) = (&outlined.name, &session.name);
+        holds!(law, name == own, "session {index}: its outline is called {name:?}, and it {own:?}");
+        let (turns, own) = (outlined.turns.len(), session.turns.len());
+        holds!(law, turns == own, "session {index}: {turns} turns in its outline, and {own} in it");
+        for (n, (outlined, turn)) in outlined.turns.iter().zip(&session.turns).enumerate() {
+            let (time, own) = (outlined.time, turn.time);
+            holds!(law, time == own, "session {index}, turn {n}: {time:?} in its outline, and {own:?} in it");
+            let (limit, own) = (outlined.output_tokens, turn.max_tokens);
+            let is_same = limit == own || limit == NO_COUNT || own == 0;
+            holds!(law, is_same, "session {index}, turn {n}: {limit} output tokens in its outline, and {own} in it");
+        }
+    });
+}
+
+/// What a session begins is a branch, after a turn that there is, and what waits for it is a later turn.
+fn begins_its_branches(make: Make<'_, dyn DatasetLoader>, request: &DatasetRequest) {
+    let law = BRANCHES;
+    for_each(law, make, request, |index, session, _, info| {
+        let turns = session.turns.len() as u64;
+        for branch in &session.branches {
+            let Branch { session: number, after_turn, join_turn, .. } = *branch;
+            let (from, to) = (info.sessions, count(info));
+            let is_one = (from..to).contains(&number);
+            holds!(law, is_one, "session {index} begins session {number}, and branches are {from} up to {to}");
+            let is_after = after_turn == BEFORE_FIRST || u64::from(after_turn) < turns;
+            holds!(law, is_after, "session {index} of {turns} turns: {branch:?}");
+            let is_later = after_turn == BEFORE_FIRST || join_turn > after_turn;
+            let is_joined = join_turn == NO_TURN || (is_later && u64::from(join_turn) < turns);
+            holds!(law, is_joined, "session {index} of {turns} turns: {branch:?}");
+        }
+    });
+}
+
+/// Whoever says that its sessions have times gives one to the first turn of each that a schedule begins.
+fn has_the_times_it_says(make: Make<'_, dyn DatasetLoader>, request: &DatasetRequest) {
+    for_each(TIMES, make, request, |index, session, _, info| {
+        let is_timed = session.turns.first().is_some_and(|turn| turn.time.timestamp_ns != TurnTime::NONE.timestamp_ns);
+        holds!(TIMES, !info.has_timestamps || is_timed || index >= info.sessions, "session {index} has none");
+    });
 }
 
 /// Requests out of the ordinary, sources that are not there and calls before opening are refused, without a panic.
 fn refuses_what_it_cannot_do(make: Make<'_, dyn DatasetLoader>) {
     let unopened = session(&*make(), 0);
     holds!(SURVIVES, unopened.is_err(), "before it was opened, session 0 was {unopened:?}");
+    let unopened = outline(&*make(), 0);
+    holds!(SURVIVES, !matches!(unopened, Some(Ok(_))), "before it was opened, session 0 had the outline {unopened:?}");
     let sources = [None, Some(""), Some("/"), Some("\0"), Some("/no/such/file.jsonl")];
     let lengths = [0.0, -1.0, 0.5, 20.0, 1e9, 1e300, f64::INFINITY, f64::NAN];
     let length = |mean| lengths.map(|stddev| Length { mean, stddev });
@@ -202,8 +342,10 @@ fn refuses_what_it_cannot_do(make: Make<'_, dyn DatasetLoader>) {
                 };
                 let mut loader = make();
                 if let Ok(info) = open(&mut *loader, &request) {
-                    let _ = session(&*loader, 0);
-                    let _ = session(&*loader, info.sessions.saturating_sub(1));
+                    for index in [0, count(&info).saturating_sub(1)] {
+                        let _ = session(&*loader, index);
+                        let _ = outline(&*loader, index);
+                    }
                 }
             }
         }
@@ -215,28 +357,77 @@ mod tests {
     use super::*;
     use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-    /// Three sessions of one message, with a fault.
+    /// Three sessions of two turns, each of which begins a fourth one, with a fault.
     struct Fake {
         fault: &'static str,
         asked: AtomicU64,
         is_open: bool,
     }
 
+    impl Fake {
+        /// Refuses what is not there.
+        fn find(&self, index: u64, with: &str) -> Result<()> {
+            if !self.is_open || (index >= 4 && self.fault != with) {
+                return Err(Error::config("no such session"));
+            }
+            Ok(())
+        }
+
+        /// The time of a turn: every session's first has one.
+        fn time(&self, index: u64, turn: u64) -> TurnTime {
+            match turn {
+                0 if self.fault == "has not all times" && index == 2 => TurnTime::NONE,
+                0 => TurnTime { timestamp_ns: index, delay_ns: 0 },
+                _ => TurnTime { delay_ns: 9, ..TurnTime::NONE },
+            }
+        }
+    }
+
     impl DatasetLoader for Fake {
         fn open(&mut self, request: &DatasetRequest, _: &dyn TextTools) -> Result<DatasetInfo> {
             assert!(self.fault != "panics" || request.entries < u64::MAX);
             self.is_open = true;
-            Ok(DatasetInfo { sessions: 3, ..DatasetInfo::default() })
+            Ok(DatasetInfo { sessions: 3, branches: 1, has_timestamps: true, ..DatasetInfo::default() })
         }
 
         fn session(&self, index: u64, _: &dyn TextTools, sink: &mut dyn SessionSink) -> Result<()> {
-            if !self.is_open || (index >= 3 && self.fault != "endless") {
-                return Err(Error::config("no such session"));
+            self.find(index, "endless")?;
+            sink.name(&format!("number {index}"));
+            for n in 0..2 {
+                let mut turn = Turn::new(&[]);
+                turn.raw_body = if self.fault == "says nothing" { b"".as_slice() } else { b"{}" }.into();
+                turn.max_tokens = if self.fault == "remembers" { self.asked.fetch_add(1, Relaxed) as u32 } else { 7 };
+                turn.time = self.time(index, n);
+                sink.turn(&turn);
             }
-            let mut turn = Turn::new(&[]);
-            turn.raw_body = if self.fault == "says nothing" { b"".as_slice() } else { b"{}" }.into();
-            turn.max_tokens = if self.fault == "remembers" { self.asked.fetch_add(1, Relaxed) as u32 } else { 7 };
-            sink.turn(&turn);
+            let branch = Branch { join_turn: 1, ..Branch::new(3, 0) };
+            match self.fault {
+                _ if index == 3 => {}
+                "begins a session of the schedule" => sink.branch(&Branch { session: 2, ..branch }),
+                "begins what is not there" => sink.branch(&Branch { session: 4, ..branch }),
+                "begins after its end" => sink.branch(&Branch { after_turn: 2, join_turn: NO_TURN, ..branch }),
+                "waits before it begins" => sink.branch(&Branch { join_turn: 0, ..branch }),
+                _ => sink.branch(&branch),
+            }
+            Ok(())
+        }
+
+        fn outline(&self, index: u64, sink: &mut dyn OutlineSink) -> Result<()> {
+            self.find(index, "outlines what is not there")?;
+            if self.fault == "has not all outlines" && index == 1 {
+                return Err(Error::config("no outline"));
+            }
+            sink.name(&format!("number {}", if self.fault == "outlines another name" { 0 } else { index }));
+            for n in 0..if self.fault == "outlines fewer turns" { 1 } else { 2 } {
+                let time = if self.fault == "outlines another time" { TurnTime::NONE } else { self.time(index, n) };
+                let output_tokens = match self.fault {
+                    "outlines no limit" => NO_COUNT,
+                    "outlines another limit" => 8,
+                    "remembers in outlines" => self.asked.fetch_add(1, Relaxed) as u32,
+                    _ => 7,
+                };
+                sink.turn(&Outline { time, output_tokens, ..Outline::EMPTY });
+            }
             Ok(())
         }
     }
@@ -248,32 +439,49 @@ mod tests {
         );
     }
 
+    /// What breaks with this fault.
+    fn broken_by(fault: &'static str) -> String {
+        let panic = std::panic::catch_unwind(|| with(fault)).expect_err(fault);
+        panic.downcast_ref::<String>().expect("a law is told in words").clone()
+    }
+
     #[test]
     fn a_loader_without_a_fault_is_lawful() {
         with("");
+        with("outlines no limit");
     }
 
     #[test]
-    #[should_panic(expected = "every turn asks something")]
-    fn a_turn_that_asks_nothing_is_found() {
-        with("says nothing");
-    }
-
-    #[test]
-    #[should_panic(expected = "holds the sessions it says")]
-    fn a_session_beyond_the_end_is_found() {
-        with("endless");
-    }
-
-    #[test]
-    #[should_panic(expected = "depends on its number")]
-    fn a_loader_that_remembers_is_found() {
-        with("remembers");
-    }
-
-    #[test]
-    #[should_panic(expected = "refuses without a panic")]
-    fn a_panic_is_found() {
-        with("panics");
+    fn each_law_that_is_broken_is_found() {
+        for (law, faults) in [
+            (SURVIVES, &["panics"][..]),
+            (HOLDS, &["says nothing", "endless", "outlines what is not there"]),
+            (BY_NUMBER, &["remembers", "remembers in outlines"]),
+            (
+                OUTLINES,
+                &[
+                    "has not all outlines",
+                    "outlines another name",
+                    "outlines fewer turns",
+                    "outlines another time",
+                    "outlines another limit",
+                ],
+            ),
+            (
+                BRANCHES,
+                &[
+                    "begins a session of the schedule",
+                    "begins what is not there",
+                    "begins after its end",
+                    "waits before it begins",
+                ],
+            ),
+            (TIMES, &["has not all times"]),
+        ] {
+            for fault in faults {
+                let told = broken_by(fault);
+                assert!(told.contains(law), "with a loader that {fault}: {told}");
+            }
+        }
     }
 }

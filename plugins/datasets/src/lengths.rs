@@ -1,6 +1,6 @@
 //! Lengths, and other numbers that are asked for by a mean and a deviation, drawn item by item.
 
-use crate::random::{Place, Purpose, Seeds, normal};
+use crate::random::{Place, Purpose, Seeds};
 use inferometer_plugin_sdk::{
     documents::Length,
     random::SplitMix64,
@@ -126,7 +126,7 @@ impl Lengths {
         }
         // The mean is on the scale, and the deviation no wider than the scale: a fifth of all draws at least is on it.
         loop {
-            let number = ((mean + stddev * normal(&mut random)) / scale.step).round() * scale.step;
+            let number = ((mean + stddev * random.normal()) / scale.step).round() * scale.step;
             if (scale.least..=scale.ceiling).contains(&number) {
                 return number;
             }

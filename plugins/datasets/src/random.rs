@@ -1,8 +1,6 @@
 //! Chance by number: any item's random numbers, without those of the items before it.
 //!
-//! The same seed gives the same numbers on every machine: they rest on wrapping integer arithmetic, on what IEEE 754
-//! defines to the last bit (`+ − × ÷`, square root), and on the logarithm of the `libm` crate, which is built from those
-//! alone.
+//! The same seed gives the same numbers on every machine, as it does with the generator they come from.
 
 use inferometer_plugin_sdk::random::SplitMix64;
 
@@ -89,28 +87,6 @@ impl Seeds {
     }
 }
 
-/// Evenly spread over [−1, 1).
-fn symmetric(random: &mut SplitMix64) -> f64 {
-    random.unit() * 2.0 - 1.0
-}
-
-/// From the standard normal distribution.
-pub(crate) fn normal(random: &mut SplitMix64) -> f64 {
-    normals(random).0
-}
-
-/// Two independent numbers from the standard normal distribution, by Marsaglia's polar method (SIAM Review 6, 1964).
-pub(crate) fn normals(random: &mut SplitMix64) -> (f64, f64) {
-    loop {
-        let (x, y) = (symmetric(random), symmetric(random));
-        let square = x * x + y * y;
-        if square > 0.0 && square < 1.0 {
-            let scale = (-2.0 * libm::log(square) / square).sqrt();
-            return (x * scale, y * scale);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -136,18 +112,6 @@ mod tests {
             for (turn, part) in (0..20).flat_map(|turn| (0..20).map(move |part| (turn, part))) {
                 assert!(seen.insert(seeds.at(Place { session, turn, part })), "{session} {turn} {part}");
             }
-        }
-    }
-
-    #[test]
-    fn normal_numbers_have_the_normal_shape() {
-        let mut random = SplitMix64::new(42);
-        let mut drawn: Vec<f64> = (0..10_000).map(|_| normal(&mut random)).collect();
-        drawn.sort_by(f64::total_cmp);
-        // Quantiles of the normal distribution at 2.3 %, 15.9 %, 50 %, 84.1 % and 97.7 %, to a few standard errors.
-        for (quantile, expected) in [(0.02275, -2.0), (0.15866, -1.0), (0.5, 0.0), (0.84134, 1.0), (0.97725, 2.0)] {
-            let found = drawn[(quantile * 10_000.0) as usize];
-            assert!((found - expected).abs() < 0.1, "{found} at {quantile}");
         }
     }
 }

@@ -1,9 +1,15 @@
 //! `inputs.json`: the bodies that were sent, by conversation; a later run can take the file as its data set.
 //!
-//! Every body is kept once, however often it was sent, and what is kept has a limit: it is held in memory until the run is
-//! over, because conversations are written in the order of the data set. Beside its bytes a body takes some 70 bytes, and
-//! a conversation as many and its name.
+//! Every body is kept once, however often it was sent. A session of the data set that was sent again with other bodies, as
+//! where histories hold the server's answers or a mark keeps prompts out of its cache, is a further conversation, whose
+//! name ends in `#2`, `#3` and so on.
+//!
+//! What is kept has a limit: it is held in memory until the run is over, because conversations are written in the order of
+//! the data set. Beside its bytes a body takes some 70 bytes, and a conversation as many and its name.
 
+mod indent;
+
+use self::indent::indent;
 use crate::{chunked::Chunked, names};
 use inferometer_plugin_sdk::{
     Component, NoOptions,
@@ -14,26 +20,59 @@ use inferometer_plugin_sdk::{
 };
 use serde::de::IgnoredAny;
 use std::{
-    collections::{HashMap, hash_map::Entry},
+    borrow::Cow,
+    collections::{BTreeMap, HashMap},
     ops::Range,
 };
 
-/// Most bytes of bodies that are kept.
+/// Most bytes that are kept: of bodies, and of what holds further conversations.
 const LIMIT: usize = 256 << 20;
 
-/// Deepest level that is still indented further, so that deep nesting cannot blow up the file.
-const DEEPEST: usize = 32;
+/// What a further conversation takes beside its bodies, and each of its turns, in bytes: about as much as they do.
+const CONVERSATION: usize = 192;
+const TURN: usize = 64;
+
+/// Where a body is among all bodies; nowhere if it was looked at and cannot be shown.
+type Place = Option<Range<usize>>;
 
 #[derive(Default)]
 struct Inputs {
-    /// Names of the conversations, by their place in the data set.
-    names: HashMap<u64, Box<str>>,
-    /// Where the bodies are, by conversation and turn; nowhere if one was looked at and cannot be shown.
-    places: HashMap<(u64, u32), Option<Range<usize>>>,
+    /// The sessions of the data set, by their place in it.
+    sessions: HashMap<u64, Session>,
+    /// Bodies of the first conversation of each, by session and turn.
+    places: HashMap<(u64, u32), Place>,
+    /// Conversations with other bodies, by correlation.
+    further: HashMap<[u8; 16], Further>,
     /// All bodies, one after another.
     bodies: String,
+    /// Bytes that `further` takes.
+    overhead: usize,
     not_json: u64,
     over_limit: u64,
+}
+
+/// A session of the data set.
+struct Session {
+    name: Box<str>,
+    /// The first request of its first conversation: its phase, and its number in that.
+    first: (u32, u64),
+}
+
+/// A conversation with other bodies than those kept first.
+struct Further {
+    session: u64,
+    /// The first request that differed, as of a session.
+    first: (u32, u64),
+    turns: BTreeMap<u32, Range<usize>>,
+}
+
+/// A body, and where it belongs.
+struct Kept {
+    session: u64,
+    /// Which of the session's conversations: no two begin with the same request.
+    first: (u32, u64),
+    turn: u32,
+    place: Range<usize>,
 }
 
 impl Component for Inputs {
@@ -70,191 +109,126 @@ exporter! { name: "inputs", summary: "Writes the request bodies that were sent."
 
 impl Inputs {
     fn keep(&mut self, record: &Record<'_>, limit: usize) {
-        let Entry::Vacant(place) = self.places.entry((record.session, record.turn)) else { return };
-        let body = record.body.as_slice();
-        let text = std::str::from_utf8(body).ok().filter(|text| serde_json::from_str::<IgnoredAny>(text).is_ok());
-        place.insert(match text {
+        let (key, body) = ((record.session, record.turn), record.body.as_slice());
+        if self.further.contains_key(&record.correlation_id) {
+            self.keep_further(record, limit);
+            return;
+        }
+        match self.places.get(&key) {
             None => {
-                self.not_json += 1;
-                None
+                let place = self.store(body, 0, limit);
+                if place.is_some() {
+                    let name = || record.conversation_id.as_str().into();
+                    let first = (record.phase, record.index);
+                    let session = self.sessions.entry(record.session);
+                    let session = session.or_insert_with(|| Session { name: name(), first });
+                    session.first = session.first.min(first);
+                }
+                self.places.insert(key, place);
             }
-            Some(text) if self.bodies.len() + text.len() > limit => {
+            Some(Some(place)) if self.bodies[place.clone()].as_bytes() != body => self.keep_further(record, limit),
+            Some(_) => {}
+        }
+    }
+
+    /// Keeps a body of a conversation that differs from the first one of its session.
+    fn keep_further(&mut self, record: &Record<'_>, limit: usize) {
+        let (session, turn, body) = (record.session, record.turn, record.body.as_slice());
+        let shared = |inputs: &Self, turn: u32| inputs.places.get(&(session, turn)).cloned().flatten();
+        // Turns before the first that differs were sent as they are in the first conversation.
+        let begun: Option<BTreeMap<u32, Range<usize>>> = (!self.further.contains_key(&record.correlation_id))
+            .then(|| (0..turn).filter_map(|turn| Some((turn, shared(self, turn)?))).collect());
+        if begun.is_some() && self.over_limit > 0 {
+            // After one that is missing, others would not be what was sent.
+            self.over_limit += 1;
+            return;
+        }
+        let overhead = begun.as_ref().map_or(0, |turns| CONVERSATION + turns.len() * TURN) + TURN;
+        let place = match shared(self, turn).filter(|place| self.bodies[place.clone()].as_bytes() == body) {
+            Some(same) if self.has_room(overhead, limit) => Some(same),
+            Some(_) => {
                 self.over_limit += 1;
                 None
             }
-            Some(text) => {
-                let start = self.bodies.len();
-                self.bodies.push_str(text);
-                self.names.entry(record.session).or_insert_with(|| record.conversation_id.as_str().into());
-                Some(start..self.bodies.len())
-            }
+            None => self.store(body, overhead, limit),
+        };
+        let Some(place) = place else { return };
+        self.overhead += overhead;
+        let new = || Further { session, first: (record.phase, record.index), turns: begun.unwrap_or_default() };
+        self.further.entry(record.correlation_id).or_insert_with(new).turns.insert(turn, place);
+    }
+
+    /// Appends a body if it can be shown and if there is room for it and for so much `overhead`.
+    fn store(&mut self, body: &[u8], overhead: usize, limit: usize) -> Place {
+        let Some(text) = std::str::from_utf8(body).ok().filter(|text| serde_json::from_str::<IgnoredAny>(text).is_ok())
+        else {
+            self.not_json += 1;
+            return None;
+        };
+        if !self.has_room(text.len() + overhead, limit) {
+            self.over_limit += 1;
+            return None;
+        }
+        let start = self.bodies.len();
+        self.bodies.push_str(text);
+        Some(start..self.bodies.len())
+    }
+
+    fn has_room(&self, bytes: usize, limit: usize) -> bool {
+        self.bodies.len() + self.overhead + bytes <= limit
+    }
+
+    /// All that is kept, in the order of the data set, and for each session in the order in which its conversations were
+    /// begun.
+    fn kept(&self) -> Vec<Kept> {
+        let first = self.places.iter().filter_map(|(&(session, turn), place)| {
+            let place = place.clone()?;
+            Some(Kept { session, first: self.sessions[&session].first, turn, place })
         });
+        let further = self.further.values().flat_map(|&Further { session, first, ref turns }| {
+            turns.iter().map(move |(&turn, place)| Kept { session, first, turn, place: place.clone() })
+        });
+        let mut kept: Vec<_> = first.chain(further).collect();
+        kept.sort_unstable_by_key(|kept| (kept.session, kept.first, kept.turn));
+        kept
     }
 
     fn write(&self, out: &mut dyn Output) -> Result<()> {
         let mut file = Chunked::new(names::INPUTS.to_owned());
         file.buffer().extend_from_slice(b"{\n  \"data\": [");
-        let kept = self.places.iter().filter_map(|(key, place)| place.clone().map(|place| (*key, place)));
-        let mut kept: Vec<_> = kept.collect();
-        kept.sort_unstable_by_key(|(key, _)| *key);
-        let mut between_sessions: &[u8] = b"\n";
-        for session in kept.chunk_by(|((one, _), _), ((other, _), _)| one == other) {
-            let name = &self.names[&session[0].0.0];
-            file.buffer().extend_from_slice(between_sessions);
-            file.buffer().extend_from_slice(b"    {\n      \"session_id\": ");
-            serde_json::to_writer(&mut *file.buffer(), name)
-                .map_err(|e| Error::new(ErrorKind::OTHER, format!("session {name:?} cannot be named in JSON: {e}")))?;
-            file.buffer().extend_from_slice(b",\n      \"payloads\": [");
-            let mut between_payloads: &[u8] = b"\n        ";
-            for (_, place) in session {
-                file.buffer().extend_from_slice(between_payloads);
-                indent(&self.bodies[place.clone()], 4, file.buffer());
-                file.flush_full(out)?;
-                between_payloads = b",\n        ";
+        let kept = self.kept();
+        let mut between: &[u8] = b"\n";
+        for session in kept.chunk_by(|one, other| one.session == other.session) {
+            let name = &*self.sessions[&session[0].session].name;
+            let conversations = session.chunk_by(|one, other| one.first == other.first);
+            for (conversation, number) in conversations.zip(1_u64..) {
+                let name = if number == 1 { Cow::Borrowed(name) } else { Cow::Owned(format!("{name}#{number}")) };
+                file.buffer().extend_from_slice(between);
+                self.write_conversation(&name, conversation, &mut file, out)?;
+                between = b",\n";
             }
-            file.buffer().extend_from_slice(b"\n      ]\n    }");
-            between_sessions = b",\n";
         }
-        let end: &[u8] = if between_sessions == b"\n" { b"]\n}" } else { b"\n  ]\n}" };
+        let end: &[u8] = if kept.is_empty() { b"]\n}" } else { b"\n  ]\n}" };
         file.buffer().extend_from_slice(end);
         file.finish(out)
     }
-}
 
-/// Appends valid JSON with two blanks of indentation per level, beginning at `depth`. Names keep their order and values
-/// their spelling, which a parser and a printer would not give back.
-fn indent(json: &str, mut depth: usize, out: &mut Vec<u8>) {
-    fn new_line(depth: usize, out: &mut Vec<u8>) {
-        out.push(b'\n');
-        out.resize(out.len() + 2 * depth.min(DEEPEST), b' ');
-    }
-    let bytes = json.as_bytes();
-    let mut at = 0;
-    while let Some(&byte) = bytes.get(at) {
-        at += 1;
-        match byte {
-            b'"' => {
-                let mut end = at;
-                while bytes.get(end).is_some_and(|&b| b != b'"') {
-                    end += if bytes[end] == b'\\' { 2 } else { 1 };
-                }
-                let end = (end + 1).min(bytes.len());
-                out.extend_from_slice(&bytes[at - 1..end]);
-                at = end;
-            }
-            b'{' | b'[' => {
-                out.push(byte);
-                let inside = at + bytes[at..].iter().take_while(|b| b.is_ascii_whitespace()).count();
-                if let Some(&close @ (b'}' | b']')) = bytes.get(inside) {
-                    out.push(close);
-                    at = inside + 1;
-                } else {
-                    depth += 1;
-                    new_line(depth, out);
-                }
-            }
-            b'}' | b']' => {
-                depth -= 1;
-                new_line(depth, out);
-                out.push(byte);
-            }
-            b',' => {
-                out.push(byte);
-                new_line(depth, out);
-            }
-            b':' => out.extend_from_slice(b": "),
-            _ if byte.is_ascii_whitespace() => {}
-            _ => out.push(byte),
+    fn write_conversation(&self, name: &str, turns: &[Kept], file: &mut Chunked, out: &mut dyn Output) -> Result<()> {
+        file.buffer().extend_from_slice(b"    {\n      \"session_id\": ");
+        serde_json::to_writer(&mut *file.buffer(), name)
+            .map_err(|e| Error::new(ErrorKind::OTHER, format!("session {name:?} cannot be named in JSON: {e}")))?;
+        file.buffer().extend_from_slice(b",\n      \"payloads\": [");
+        let mut between: &[u8] = b"\n        ";
+        for Kept { place, .. } in turns {
+            file.buffer().extend_from_slice(between);
+            indent(&self.bodies[place.clone()], 4, file.buffer());
+            file.flush_full(out)?;
+            between = b",\n        ";
         }
+        file.buffer().extend_from_slice(b"\n      ]\n    }");
+        Ok(())
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::fixture::{Disk, Request, sample_requests};
-
-    fn request(session: u64, turn: u32, body: &str) -> Request {
-        let mut request = sample_requests().remove(0);
-        (request.session, request.turn, request.body) = (session, turn, body.into());
-        request.conversation_id = format!("conversation \"{session}\"");
-        request
-    }
-
-    fn export(requests: &[Request]) -> String {
-        let mut disk = Disk::default();
-        let mut exporter = Inputs::default();
-        exporter.begin(&Run::default(), &mut disk).unwrap();
-        exporter.records(&requests.iter().map(Request::record).collect::<Vec<_>>(), &mut disk).unwrap();
-        exporter.finish(&Report::default(), &mut disk).unwrap();
-        disk.text("inputs.json")
-    }
-
-    #[test]
-    fn conversations_stand_in_the_order_of_the_data_set_and_payloads_in_that_of_turns() {
-        let body = r#"{"z":[{"content":"a, \"b\": {c}\\"}],"a":1.0,"o":{},"l":[ ],"stream":true}"#;
-        let text = export(&[
-            request(7, 1, "[2]"),
-            request(7, 0, body),
-            request(3, 0, "\"plain\""),
-            request(7, 0, "{\"sent\":\"again\"}"),
-        ]);
-        let expected = r#"{
-  "data": [
-    {
-      "session_id": "conversation \"3\"",
-      "payloads": [
-        "plain"
-      ]
-    },
-    {
-      "session_id": "conversation \"7\"",
-      "payloads": [
-        {
-          "z": [
-            {
-              "content": "a, \"b\": {c}\\"
-            }
-          ],
-          "a": 1.0,
-          "o": {},
-          "l": [],
-          "stream": true
-        },
-        [
-          2
-        ]
-      ]
-    }
-  ]
-}"#;
-        assert_eq!(text, expected);
-    }
-
-    #[test]
-    fn bodies_that_are_not_json_and_arrivals_that_were_never_sent_are_left_out() {
-        let mut multipart = request(1, 0, "--boundary\r\n");
-        multipart.body.push(0xff);
-        assert_eq!(export(&[multipart, request(2, 0, ""), request(3, 0, "{} {}")]), "{\n  \"data\": []\n}");
-        assert_eq!(export(&[]), "{\n  \"data\": []\n}");
-    }
-
-    #[test]
-    fn what_is_kept_has_a_limit() {
-        let mut inputs = Inputs::default();
-        for session in 0..10 {
-            inputs.keep(&request(session, 0, "[1,2,3]").record(), 30);
-            inputs.keep(&request(session, 0, "[1,2,3]").record(), 30);
-        }
-        assert_eq!((inputs.bodies.len(), inputs.over_limit), (28, 6));
-    }
-
-    #[test]
-    fn deep_nesting_and_escaped_text_survive_as_they_were_sent() {
-        let deep = format!("{}\"\\u00e9 é \\\" \\\\\"{}", "[".repeat(100), "]".repeat(100));
-        let text = export(&[request(0, 0, &deep)]);
-        let compact: String = text.split_once("\"payloads\": [").unwrap().1.lines().map(str::trim_start).collect();
-        assert!(compact.starts_with(&deep), "{compact}");
-        assert!(text.lines().all(|line| line.len() < 2 * DEEPEST + 30));
-    }
-}
+mod tests;

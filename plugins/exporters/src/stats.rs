@@ -1,6 +1,6 @@
 //! Statistics under the names and in the orders of the result files. Values that are not finite count as not measured.
 
-use inferometer_plugin_sdk::documents::{MetricResult, Stats};
+use inferometer_plugin_sdk::documents::{MetricResult, PhaseReport, Stats};
 
 /// A statistic: its name in the files, and where it is found.
 pub(crate) type Field = (&'static str, fn(&Stats) -> Option<f64>);
@@ -63,4 +63,10 @@ pub(crate) fn any_measured(stats: &Stats) -> bool {
 /// Whether it is a distribution; otherwise it is one number, in `avg`.
 pub(crate) fn is_distribution(metric: &MetricResult) -> bool {
     PERCENTILES.iter().any(|(_, get)| finite(get(&metric.stats)).is_some())
+}
+
+/// Whether goodput goes by latencies from the schedule, and not from when a request got leave to be sent: so it does where
+/// both are measured.
+pub(crate) fn is_judged_from_schedule(phase: &PhaseReport) -> bool {
+    phase.metrics.contains_key("intended_latency")
 }

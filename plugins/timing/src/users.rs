@@ -18,7 +18,7 @@ use inferometer_plugin_sdk::{
 };
 use std::{
     cmp::Reverse,
-    collections::{BTreeSet, BinaryHeap},
+    collections::{BinaryHeap, HashMap},
 };
 
 /// More users than a client can be.
@@ -47,10 +47,8 @@ struct Crew {
     users: Vec<User>,
     /// When users are to begin their next session, soonest first; only the entries that are [`User::due_ns`] count.
     due: BinaryHeap<Reverse<(u64, usize)>>,
-    /// Sessions that have not ended, each with the turn that is to end next, when that was intended, and the place of its
-    /// user. Several users may have the same session at once where the data set has few; of the same turn, the answer that
-    /// comes first is taken for that of the request that was intended first.
-    under_way: BTreeSet<(u64, u32, u64, usize)>,
+    /// The users of the sessions that have not ended, by the numbers of these.
+    under_way: HashMap<u64, usize>,
     sessions: Sessions,
     /// Sessions this shard may still hand over.
     left: u64,
@@ -59,14 +57,14 @@ struct Crew {
 
 /// One user.
 struct User {
-    /// Which of the data set's sessions comes next, counted without end. User u has the sessions u, u + U, u + 2U …,
-    /// whatever becomes of the other users.
+    /// The place of its next session in the endless row of [`Sessions`]. User u has the places u, u + U, u + 2U …, whatever
+    /// becomes of the other users.
     next: u64,
     /// The turn at which that one begins.
     first_turn: u32,
     /// When to begin it, if that is known.
     due_ns: Option<u64>,
-    /// The session under way, when it began and at which turn.
+    /// The number of the session under way, when it began and at which turn.
     session: u64,
     began_ns: u64,
     began_turn: u32,
@@ -75,7 +73,7 @@ struct User {
     intended_ns: u64,
 }
 
-/// The sessions of the data set that are to be sent.
+/// The sessions of the data set that are to be sent, over and over: an endless row.
 struct Sessions {
     /// Number of all; 0: endless.
     count: u64,
@@ -125,7 +123,7 @@ impl Crew {
         let sessions = Sessions::of(timetable)?;
         let spread = spread(count);
         let users = (shard..count).step_by(shards as usize).map(|number| {
-            let turns = timetable.turns(sessions.nth(number)).max(1);
+            let turns = timetable.turns(sessions.entry(number)).max(1);
             User {
                 next: number,
                 first_turn: (number * spread % count * u64::from(turns) / count) as u32,
@@ -144,7 +142,7 @@ impl Crew {
             gap_ns: to_ns(count as f64 / rate).max(1),
             users,
             due,
-            under_way: BTreeSet::new(),
+            under_way: HashMap::new(),
             sessions,
             left: or_unlimited(phase.requests),
             end_ns: or_unlimited(phase.duration_ns),
@@ -168,15 +166,14 @@ impl Crew {
                 return Step { kind: StepKind::WAIT, at_ns: due_ns.min(self.end_ns), ..Step::PARK };
             }
             self.due.pop();
-            let User { session, turn, intended_ns, .. } = self.users[own];
-            let place = (session, turn, intended_ns, own);
-            if self.under_way.contains(&place) {
+            let session = self.users[own].session;
+            if self.under_way.get(&session) == Some(&own) {
                 // A request of it failed. Only if fewer sessions are open than should be, the host gave one up.
                 if open as usize >= self.under_way.len() {
                     self.comes_due(own, now_ns.saturating_add(self.gap_ns));
                     continue;
                 }
-                self.under_way.remove(&place);
+                self.under_way.remove(&session);
             }
             return self.begin(own, due_ns);
         }
@@ -187,27 +184,29 @@ impl Crew {
     fn begin(&mut self, own: usize, at_ns: u64) -> Step {
         self.left -= 1;
         let user = &mut self.users[own];
-        user.session = self.sessions.nth(user.next);
+        user.session = self.sessions.number(user.next);
         user.next = user.next.wrapping_add(self.count);
         user.turn = std::mem::take(&mut user.first_turn);
         (user.began_ns, user.began_turn) = (at_ns, user.turn);
         user.intended_ns = at_ns;
         user.due_ns = None;
-        self.under_way.insert((user.session, user.turn, at_ns, own));
+        self.under_way.insert(user.session, own);
         Step { turn: user.turn, flags: step_flags::EXACT, ..Step::send(at_ns, user.session).with_gap(self.gap_ns) }
     }
 
     /// A request ended.
     fn ended(&mut self, event: &Flow) {
         let Flow { session, turn, turns, .. } = *event;
-        let found = self.under_way.range((session, turn, 0, 0)..=(session, turn, u64::MAX, usize::MAX)).next().copied();
-        let Some(place @ (.., own)) = found else { return };
-        self.under_way.remove(&place);
+        let Some(&own) = self.under_way.get(&session) else { return };
         let gap_ns = self.gap_ns;
         let user = &mut self.users[own];
+        if turn != user.turn {
+            return;
+        }
         let next_ns = user.intended_ns.saturating_add(gap_ns);
         let follows = turn.saturating_add(1);
         if follows >= turns {
+            self.under_way.remove(&session);
             self.comes_due(own, next_ns.max(event.at_ns));
             return;
         }
@@ -215,7 +214,6 @@ impl Crew {
         user.turn = follows;
         user.intended_ns = next_ns.max(event.at_ns.saturating_add(event.next_delay_ns));
         user.due_ns = None;
-        self.under_way.insert((session, follows, user.intended_ns, own));
         if event.failed != 0 {
             let turns = u64::from(turns.saturating_sub(user.began_turn));
             let paced_ns = user.began_ns.saturating_add(turns.saturating_mul(gap_ns));
@@ -242,13 +240,21 @@ impl Sessions {
         Ok(Self { count, chosen })
     }
 
-    /// The session at a place of their endless row.
-    fn nth(&self, place: u64) -> u64 {
+    /// The number in the data set of the session at a place of the row.
+    fn entry(&self, place: u64) -> u64 {
         match &self.chosen {
             Some(chosen) => chosen[(place % chosen.len() as u64) as usize],
             None if self.count == 0 => place,
             None => place % self.count,
         }
+    }
+
+    /// The number that the schedule gives the session at a place of the row, which no other place has. The host comes from
+    /// it to the data set's session by taking it modulo their count, so each round through the data set adds that.
+    fn number(&self, place: u64) -> u64 {
+        let in_a_round = self.chosen.as_ref().map_or(self.count, |chosen| chosen.len() as u64);
+        let round = place.checked_div(in_a_round).unwrap_or(0);
+        self.entry(place).wrapping_add(round.wrapping_mul(self.count))
     }
 }
 

@@ -237,6 +237,14 @@ impl Terms {
         Ok(())
     }
 
+    /// What of a session's first turn stands also before a later one with which the session is begun: the system message
+    /// and the context.
+    pub(crate) fn preface_of<'a>(&self, first: &'a Ready) -> &'a [Arc<Said>] {
+        let system = first.said.iter().take_while(|said| said.is("system")).count();
+        let context = usize::from(self.user_context_tokens.is_some());
+        first.said.get(..system + context).unwrap_or_default()
+    }
+
     /// `said` with a mark that nothing else has, so that the server's cache does not know it.
     pub(crate) fn marked(&self, said: &[Arc<Said>], mark: &str) -> Vec<Arc<Said>> {
         let mut marked = said.to_vec();

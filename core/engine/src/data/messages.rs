@@ -104,6 +104,12 @@ pub(crate) fn with_messages<R>(said: &[Arc<Said>], take: impl FnOnce(RSlice<'_, 
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Conversation(Vec<Arc<Said>>);
 
+impl From<Vec<Arc<Said>>> for Conversation {
+    fn from(said: Vec<Arc<Said>>) -> Self {
+        Self(said)
+    }
+}
+
 impl Conversation {
     /// Adds what a turn brings.
     pub(crate) fn add(&mut self, said: &[Arc<Said>]) {

@@ -1,3 +1,5 @@
+//! Prefixes against caches that are simulated, and against figures computed by hand.
+
 use super::*;
 use crate::trace::testing::trace;
 use proptest::prelude::*;

@@ -5,7 +5,7 @@
 use crate::law::{broken, holds, survives};
 use inferometer_plugin_sdk::{
     api::{Timetable, TimingStrategy},
-    types::{ANY_SESSION, Flow, Load, PhaseSpec, Result, Step, StepKind, TurnTime, step_flags},
+    types::{ANY_SESSION, Flow, Load, PhaseSpec, Result, Step, StepKind, TurnTime},
 };
 use std::{cmp::Reverse, collections::BinaryHeap};
 
@@ -173,7 +173,7 @@ impl Simulation {
     }
 
     /// The same with a timetable of one's own. Where a strategy does not name the data set's sessions, arrivals take them
-    /// in turn. A turn that is not the first is sent when its own time has come, its delay after the answer before it is
+    /// in turn; numbers beyond the last begin again with the first. A turn that is not the first is sent when its own time has come, its delay after the answer before it is
     /// over, and so is the gap that the strategy asked for.
     ///
     /// # Errors
@@ -319,7 +319,7 @@ impl Running<'_> {
         let row = match (session, self.timetable.sessions()) {
             (ANY_SESSION, 0) => self.handed,
             (ANY_SESSION, sessions) => self.handed % sessions,
-            (session, sessions) if sessions == 0 || step.flags & step_flags::EXACT != 0 => session,
+            (session, 0) => session,
             (session, sessions) => session % sessions,
         };
         let turns = self.timetable.turns(row);

@@ -152,7 +152,7 @@ fn a_refusal_without_a_reason_is_found() {
     refuses("gives no reason");
 }
 
-/// Sends the data set's session 1 from its second turn on, with a gap.
+/// Sends the data set's session 1, in the second round through it, from its second turn on and with a gap.
 struct Paced(bool);
 
 impl TimingStrategy for Paced {
@@ -162,7 +162,7 @@ impl TimingStrategy for Paced {
 
     fn next(&mut self, _: u64, _: &Load) -> Result<Step> {
         let is_first = !std::mem::replace(&mut self.0, true);
-        let step = Step { turn: 1, flags: step_flags::EXACT, ..Step::send(5, 1) }.with_gap(100);
+        let step = Step { turn: 1, flags: step_flags::EXACT, ..Step::send(5, 3) }.with_gap(100);
         Ok(if is_first { step } else { Step::END })
     }
 }
@@ -194,5 +194,5 @@ fn a_session_begins_where_the_step_says_and_its_turns_keep_the_gap_the_delay_and
     let outcome = world.run_with(&Table, || Box::new(Paced(false))).unwrap();
     let sent: Vec<_> = outcome.requests.iter().map(|request| (request.turn, request.at_ns, request.ended_ns)).collect();
     assert_eq!(sent, [(1, 5, 35), (2, 105, 135), (3, 435, 465), (4, 1_000, 1_030)]);
-    assert_eq!(outcome.sent, [Sent { session: 1, at_ns: 5 }]);
+    assert_eq!(outcome.sent, [Sent { session: 3, at_ns: 5 }]);
 }

@@ -7,7 +7,7 @@
 use super::{MOST_BYTES, parts};
 use crate::{
     lengths::{Lengths, Scale},
-    random::{Place, Purpose, Seeds, normals},
+    random::{Place, Purpose, Seeds},
 };
 use base64::{Engine, prelude::BASE64_STANDARD};
 use inferometer_plugin_sdk::{
@@ -144,8 +144,21 @@ fn wav(rate: u32, depth: u32, channels: u32, frames: usize, mut random: SplitMix
         sample(other);
     }
     if samples % 2 == 1 {
-        sample(normals(&mut random).0);
+        sample(random.normal());
     }
     file.resize(HEADER + padded, 0);
     file
+}
+
+/// Two independent numbers from the standard normal distribution: what [`SplitMix64::normal`] draws and the one that comes
+/// with it, since noise takes very many.
+fn normals(random: &mut SplitMix64) -> (f64, f64) {
+    loop {
+        let (x, y) = (random.unit() * 2.0 - 1.0, random.unit() * 2.0 - 1.0);
+        let square = x * x + y * y;
+        if square > 0.0 && square < 1.0 {
+            let scale = (-2.0 * libm::log(square) / square).sqrt();
+            return (x * scale, y * scale);
+        }
+    }
 }

@@ -1,7 +1,11 @@
 //! The single numbers, and what the run was about.
 
 use super::page::{Page, Tone, table_width};
-use crate::{names, numbers, stats::finite, telemetry::is_there};
+use crate::{
+    names, numbers,
+    stats::{finite, is_judged_from_schedule},
+    telemetry::is_there,
+};
 use comfy_table::{Table, presets::NOTHING};
 use inferometer_plugin_sdk::documents::{Component, PhaseReport, Precision, Report, Run, Subject};
 use serde_json::Value;
@@ -28,11 +32,14 @@ pub(super) fn scalars(page: &mut Page, phase: &PhaseReport) {
     let rate = |tag: &str, unit: &str| measured(tag).map(|value| format!("{} {unit}", numbers::short(value)));
     let window = phase.end_ns.checked_sub(phase.start_ns).filter(|_| phase.end_ns != u64::MAX);
     let seconds = window.map(|ns| ns as f64 / 1e9).or_else(|| measured("benchmark_duration"));
-    let good = measured("good_request_fraction").map(|share| format!(" ({}% good)", numbers::fixed(share * 100.0, 1)));
+    let good = measured("good_request_fraction").map(|share| format!("{}% good", numbers::fixed(share * 100.0, 1)));
+    let view = is_judged_from_schedule(phase).then(|| "from the schedule".to_owned());
+    let good = [good, view].into_iter().flatten().collect::<Vec<_>>().join(", ");
 
     let output = rate("output_token_throughput", "tokens/s");
     let input = rate("input_token_throughput", "tokens/s").filter(|_| output.is_none());
-    let goodput = rate("goodput", "requests/s").map(|rate| rate + good.as_deref().unwrap_or_default());
+    let goodput = rate("goodput", "requests/s");
+    let goodput = goodput.map(|rate| if good.is_empty() { rate } else { format!("{rate} ({good})") });
     let facts = [
         ("Output throughput", output),
         ("Input throughput", input),

@@ -5,22 +5,20 @@
 mod facts;
 mod gpus;
 mod kinds;
+mod load;
 mod page;
 mod servers;
 mod table;
 
 use self::page::{Page, Tone};
-use crate::{names, numbers, telemetry, text::clean};
+use crate::{telemetry, text::clean};
 use inferometer_plugin_sdk::{
     Component, NoOptions,
     api::{Exporter, Output},
-    documents::{ErrorGroup, Outcomes, PhaseReport, Report, Run, Subject, TelemetrySource},
+    documents::{PhaseReport, Report, Subject, TelemetrySource},
     exporter,
     types::Result,
 };
-
-/// Kinds of failure that are shown; the files hold all of them.
-const SHOWN_ERRORS: usize = 5;
 
 struct Console;
 
@@ -44,40 +42,26 @@ fn render(report: &Report) -> String {
     page.line(Tone::Bold, &facts::headline(&report.run));
     incomplete(&mut page, report);
 
-    let measured = report.profiling().filter(|phase| phase.outcomes.ok > 0);
+    let phases: Vec<_> = report.phases.iter().filter(|phase| phase.kind == "profiling").collect();
     // Without a profiling phase, the phase that the run ended in knows why.
-    let last = report.profiling().or(report.phases.last());
-    match (measured, last) {
-        (Some(phase), _) => {
-            page.blank();
-            table::write(&mut page, phase);
-            facts::scalars(&mut page, phase);
-            page.blank();
-            gpus::write(&mut page, report, phase);
-            servers::write(&mut page, report, phase);
-            load(&mut page, phase);
-            outcomes(&mut page, report, phase);
-            gpus::client(&mut page, report, phase);
-            missing(&mut page, report, phase);
-            errors(&mut page, phase, &report.run);
+    match phases.split_last() {
+        Some((result, before)) => {
+            for (place, phase) in before.iter().enumerate() {
+                heading(&mut page, place, &phases);
+                earlier(&mut page, report, phase);
+            }
+            if !before.is_empty() {
+                heading(&mut page, before.len(), &phases);
+            }
+            whole(&mut page, report, result);
         }
-        (None, Some(phase)) => {
-            page.blank();
-            let title = match phase.outcomes.total {
-                _ if phase.kind != "profiling" => "The run ended in its warm-up: nothing was measured.",
-                0 => "No request was made: nothing was measured.",
-                _ => "No request succeeded: nothing was measured.",
-            };
-            page.line(Tone::Bad, title);
-            errors(&mut page, phase, &report.run);
-            page.blank();
-            load(&mut page, phase);
-            outcomes(&mut page, report, phase);
-        }
-        (None, None) => {
-            page.blank();
-            page.line(Tone::Bad, "The run ended before its first request: nothing was measured.");
-        }
+        None => match report.phases.last() {
+            Some(phase) => whole(&mut page, report, phase),
+            None => {
+                page.blank();
+                page.line(Tone::Bad, "The run ended before its first request: nothing was measured.");
+            }
+        },
     }
     for (i, note) in report.notes.iter().enumerate() {
         page.note(if i == 0 { "Notes" } else { "" }, Tone::Plain, note);
@@ -87,64 +71,68 @@ fn render(report: &Report) -> String {
     page.into_text()
 }
 
+/// Which of several phases comes next.
+fn heading(page: &mut Page, place: usize, phases: &[&PhaseReport]) {
+    page.blank();
+    let title = format!("Phase {} of {}: {}", place + 1, phases.len(), phases[place].name);
+    page.line(Tone::Bold, &title);
+}
+
+/// The phase that the run was about, with all that is known of it.
+fn whole(page: &mut Page, report: &Report, phase: &PhaseReport) {
+    let is_measured = phase.kind == "profiling" && phase.outcomes.ok > 0;
+    page.blank();
+    if is_measured {
+        table::write(page, phase);
+        facts::scalars(page, phase);
+        page.blank();
+        gpus::write(page, report, phase);
+        servers::write(page, report, phase);
+    } else {
+        nothing(page, phase);
+        load::errors(page, phase, &report.run);
+        page.blank();
+    }
+    load::write(page, phase);
+    load::outcomes(page, &phase.outcomes);
+    load::warmups(page, report, phase);
+    if is_measured {
+        gpus::client(page, report, phase);
+        missing(page, report, phase);
+        load::errors(page, phase, &report.run);
+    }
+}
+
+/// What an earlier phase has to show.
+fn earlier(page: &mut Page, report: &Report, phase: &PhaseReport) {
+    page.blank();
+    if phase.outcomes.ok > 0 {
+        table::write(page, phase);
+        facts::scalars(page, phase);
+    } else {
+        nothing(page, phase);
+    }
+    page.blank();
+    load::write(page, phase);
+    load::outcomes(page, &phase.outcomes);
+    load::errors(page, phase, &report.run);
+}
+
+/// That a phase has no results, and why.
+fn nothing(page: &mut Page, phase: &PhaseReport) {
+    let title = match phase.outcomes.total {
+        _ if phase.kind != "profiling" => "The run ended in its warm-up: nothing was measured.",
+        0 => "No request was made: nothing was measured.",
+        _ => "No request succeeded: nothing was measured.",
+    };
+    page.line(Tone::Bad, title);
+}
+
 fn incomplete(page: &mut Page, report: &Report) {
     match &report.incomplete_reason {
         Some(reason) => page.line(Tone::Warning, &format!("Incomplete results: {reason}")),
         None if report.was_cancelled => page.line(Tone::Warning, "Incomplete results: the run was stopped"),
         None => {}
-    }
-}
-
-fn load(page: &mut Page, phase: &PhaseReport) {
-    let load = &phase.load;
-    let share =
-        load.asked_rate.zip(load.achieved_rate).filter(|(asked, _)| *asked > 0.0).map(|(asked, got)| got / asked);
-    let share = share.filter(|share| share.is_finite());
-    if !load.asked.is_empty() {
-        page.entry("Asked", Tone::Plain, &load.asked);
-    }
-    if !load.achieved.is_empty() && phase.outcomes.ok > 0 {
-        let behind = share.is_some_and(|share| share < 0.95);
-        let percent = share.map(|share| format!(" ({}% of what was asked)", numbers::fixed(share * 100.0, 1)));
-        let tone = if behind { Tone::Warning } else { Tone::Plain };
-        page.entry("Achieved", tone, &format!("{}{}", load.achieved, percent.unwrap_or_default()));
-    }
-    let lag = |name: &str, value: Option<f64>| {
-        value.filter(|lag| lag.is_finite()).map(|lag| format!("{name} {} ms", numbers::short(lag)))
-    };
-    let lags = [lag("p50", load.lag_p50_ms), lag("p99", load.lag_p99_ms)].into_iter().flatten().collect::<Vec<_>>();
-    if !lags.is_empty() {
-        page.entry("Lag", Tone::Plain, &format!("{} behind schedule", lags.join(", ")));
-    }
-}
-
-fn outcomes(page: &mut Page, report: &Report, phase: &PhaseReport) {
-    page.entry("Outcomes", if phase.outcomes.error > 0 { Tone::Bad } else { Tone::Plain }, &sum(&phase.outcomes));
-    let failed_before = report.phases.iter().filter(|p| p.kind == "warmup" && p.outcomes.ok < p.outcomes.total);
-    for warmup in failed_before.filter(|p| !std::ptr::eq(*p, phase)) {
-        page.entry("Warm-up", Tone::Warning, &sum(&warmup.outcomes));
-    }
-}
-
-fn sum(outcomes: &Outcomes) -> String {
-    let Outcomes { total, ok, error, cancelled, dropped } = *outcomes;
-    let [ok, error, cancelled, dropped] = [ok, error, cancelled, dropped].map(numbers::count);
-    let total = numbers::counted(total, "request");
-    format!("{total} = {ok} ok + {error} error + {cancelled} cancelled + {dropped} dropped")
-}
-
-fn errors(page: &mut Page, phase: &PhaseReport, run: &Run) {
-    let mut groups = phase.errors.iter().collect::<Vec<_>>();
-    groups.sort_by_key(|group| std::cmp::Reverse(group.count));
-    for (i, ErrorGroup { code, kind, message, count }) in groups.iter().take(SHOWN_ERRORS).enumerate() {
-        let code = code.map(|code| format!(" {code}")).unwrap_or_default();
-        let text = format!("{} × {kind}{code}: {message}", numbers::count(*count));
-        page.entry(if i == 0 { "Errors" } else { "" }, Tone::Bad, &text);
-    }
-    if let Some(rest) = groups.get(SHOWN_ERRORS..).filter(|rest| !rest.is_empty()) {
-        let requests = numbers::counted(rest.iter().map(|group| group.count).sum(), "request");
-        let kinds = numbers::counted(rest.len() as u64, "more kind");
-        page.entry("", Tone::Bad, &format!("and {kinds} ({requests}): see {}", names::json(&run.export)));
     }
 }
 

@@ -1,6 +1,9 @@
 //! The table of distributions: latencies first, then speed, then lengths.
 
-use super::page::{Page, table_width};
+use super::{
+    load::is_scheduled,
+    page::{Page, table_width},
+};
 use crate::{
     numbers,
     stats::{finite, is_distribution},
@@ -73,8 +76,8 @@ fn is_wanted(tag: &str, phase: &PhaseReport) -> bool {
             let stats = |tag| phase.metrics.get(tag).map(|metric| metric.stats);
             stats(tag) != stats("time_to_first_token")
         }
-        // The same as the request latency, unless the schedule does not wait for answers.
-        "effective_latency" => phase.load.asked_rate.is_some(),
+        // The same as the other view, unless the schedule does not wait for answers.
+        "effective_latency" | "intended_time_to_first_token" => is_scheduled(&phase.load),
         _ => true,
     }
 }

@@ -3,9 +3,9 @@
 //! The pages are in `tests/data/console-*.txt`. After a wanted change, write them anew with
 //! `INFEROMETER_WRITE_GOLDEN=1 cargo test -p inferometer-exporters`, and read the difference.
 
-use super::*;
-use crate::fixture::{Disk, failed_report, sample_report, telemetry_report, warmed_report};
-use inferometer_plugin_sdk::documents::{LoadReport, Precision, Series, Terminal, Verdict};
+use super::{load::sum, *};
+use crate::fixture::{Disk, failed_report, phased_report, sample_report, telemetry_report, warmed_report};
+use inferometer_plugin_sdk::documents::{ErrorGroup, LoadReport, Outcomes, Precision, Series, Terminal, Verdict};
 
 fn show(mut report: Report, width: u16, color: bool) -> String {
     report.run.terminal = Terminal { width, color };
@@ -136,6 +136,7 @@ fn the_pages_are_as_they_were_agreed_upon() {
         assert_golden(&format!("failed-{width}"), &show(failed_report(), width, false));
         assert_golden(&format!("telemetry-{width}"), &show(telemetry_report(), width, false));
         assert_golden(&format!("fleet-{width}"), &show(fleet_report(), width, false));
+        assert_golden(&format!("phases-{width}"), &show(phased_report(), width, false));
     }
     assert_golden("eventful-color", &show(eventful_report(), 100, true));
 }
@@ -144,7 +145,7 @@ fn the_pages_are_as_they_were_agreed_upon() {
 fn no_line_is_wider_than_the_terminal_down_to_60_columns() {
     for width in [60, 72, 80, 100, 120, 400] {
         let telemetry = [telemetry_report(), fleet_report()];
-        let others = [sample_report(), eventful_report(), embeddings_report(), failed_report()];
+        let others = [sample_report(), eventful_report(), embeddings_report(), failed_report(), phased_report()];
         for report in others.into_iter().chain(telemetry) {
             for line in show(report, width, false).lines() {
                 assert!(line.chars().count() <= usize::from(width), "{width}: {line:?}");
@@ -317,4 +318,79 @@ fn a_page_of_gpus_that_holds_none_is_named() {
     report.phases[1].telemetry.retain(|series| series.source != 0);
     let page = show(report, 120, false);
     assert!(page.contains("no GPU was found at 127.0.0.1:18100/dcgm"), "{page}");
+}
+
+/// What is said under a label, if anything.
+fn said_under(report: &Report, label: &str) -> Option<String> {
+    let page = show(report.clone(), 120, false);
+    page.lines().find_map(|line| line.strip_prefix(&format!("{label:<10}")).map(str::to_owned))
+}
+
+#[test]
+fn late_requests_are_counted_where_there_is_a_schedule() {
+    let late = |late, asked_rate, strategy: &str| {
+        let mut report = sample_report();
+        let load = &mut report.phases[0].load;
+        (load.late, load.late_ms, load.asked_rate, load.strategy) =
+            (Some(late), Some(10.0), asked_rate, strategy.into());
+        said_under(&report, "Late")
+    };
+    let expected = Some("3 of 24 requests sent more than 10 ms behind schedule".to_owned());
+    assert_eq!(late(3, Some(60.0), "constant"), expected);
+    assert_eq!(late(3, None, "fixed_schedule"), expected);
+    assert_eq!(late(3, None, "concurrency"), None);
+    assert_eq!(late(0, Some(60.0), "constant"), None);
+    assert_eq!(said_under(&sample_report(), "Late"), None);
+}
+
+#[test]
+fn a_burst_says_how_wide_it_was() {
+    let mut report = sample_report();
+    assert_eq!(said_under(&report, "Burst"), None);
+    report.phases[0].load.burst_spread_ms = Some(7.49);
+    assert_eq!(said_under(&report, "Burst").unwrap(), "7.49 ms from first to last send");
+}
+
+#[test]
+fn a_schedule_that_does_not_wait_has_both_views_and_goodput_says_which_is_its() {
+    let of = |strategy: &str, asked_rate, tags: &[&str]| {
+        let mut report = sample_report();
+        let phase = &mut report.phases[0];
+        (phase.load.strategy, phase.load.asked_rate) = (strategy.into(), asked_rate);
+        for tag in ["effective_latency", "intended_time_to_first_token"] {
+            phase.metrics.insert(tag.into(), phase.metrics["request_latency"].clone());
+        }
+        for tag in tags {
+            let mut rate = phase.metrics["request_throughput"].clone();
+            rate.stats.avg = Some(0.8);
+            phase.metrics.insert((*tag).into(), rate);
+        }
+        show(report, 120, false)
+    };
+    for (strategy, rate) in [("fixed_schedule", None), ("burst", None), ("gamma", Some(5.0))] {
+        let page = of(strategy, rate, &["goodput", "intended_latency"]);
+        assert!(page.contains("First Token from Schedule") && page.contains("Latency from Schedule"), "{page}");
+        assert!(page.contains("0.800 requests/s (from the schedule)"), "{page}");
+    }
+    let page = of("gamma", Some(5.0), &["goodput", "good_request_fraction", "intended_latency"]);
+    assert!(page.contains("0.800 requests/s (80.0% good, from the schedule)"), "{page}");
+    let page = of("concurrency", None, &["goodput", "good_request_fraction"]);
+    assert!(page.contains("(80.0% good)") && !page.contains("chedule (ms)"), "{page}");
+}
+
+#[test]
+fn phases_are_told_in_order_and_the_last_one_whole() {
+    let mut report = phased_report();
+    let page = show(report.clone(), 120, false);
+    let place = |text: &str| page.find(text).unwrap_or_else(|| panic!("{text} is not in\n{page}"));
+    assert!(place("Phase 1 of 2: slow") < place("Late      9 of 13 requests"));
+    assert!(place("14 requests = 12 ok") < place("1 × http_status 503") && place("1 × http") < place("Phase 2 of 2"));
+    assert!(place("Phase 2 of 2: profiling") < place("24 requests = 24 ok"));
+    assert!(!show(sample_report(), 120, false).contains("Phase"));
+
+    report.phases[0].outcomes = Outcomes { total: 14, error: 14, ..Outcomes::default() };
+    let page = show(report.clone(), 120, false);
+    assert_eq!((page.matches("No request succeeded").count(), page.matches("Time to First Token").count()), (1, 1));
+    report.phases.iter_mut().for_each(|phase| phase.kind = "warmup".into());
+    assert!(!show(report, 120, false).contains("Phase 1"));
 }

@@ -3,6 +3,9 @@
 //! AIPerf's layout: a table of distributions, a table of single numbers, and a table of GPUs, whose header is there also
 //! when no GPU was read. Rows are sorted by tag. Numbers keep up to six decimals where AIPerf rounds to two, so that
 //! small values survive; a script that parses them as numbers does not notice.
+//!
+//! A run of several profiling phases is told by its last. Behind all that, each earlier one has the first two tables again,
+//! with its name in a column before all others.
 
 mod gpus;
 
@@ -10,7 +13,7 @@ use crate::{names, numbers, stats};
 use inferometer_plugin_sdk::{
     Component, NoOptions,
     api::{Exporter, Output},
-    documents::{MetricInfo, MetricResult, Report},
+    documents::{MetricInfo, MetricResult, PhaseReport, Report},
     exporter,
     types::{Error, ErrorKind, Result},
 };
@@ -36,34 +39,51 @@ impl Exporter for Csv {
 exporter! { name: "csv", summary: "Writes the summary as CSV, in AIPerf's layout.", component: Csv }
 
 fn render(report: &Report) -> csv::Result<Vec<u8>> {
-    let metrics = || report.profiling().into_iter().flat_map(|phase| phase.metrics.values());
-    let stat_names = || stats::csv_columns().map(|(name, _)| name);
-
-    let mut distributions = Table::new(["Metric"].into_iter().chain(stat_names()))?;
-    for metric in metrics().filter(|m| stats::is_distribution(m)) {
-        let values = stats::csv_columns().map(|(_, get)| number(get(&metric.stats)));
-        distributions.row(std::iter::once(label(metric)).chain(values))?;
-    }
-    let mut scalars = Table::new(["Metric", "Value"])?;
-    let single = || metrics().filter(|m| !stats::is_distribution(m) && stats::measured(m));
-    for metric in single() {
-        // Metrics of two vendors bear one name: only their tags tell them apart.
-        let is_shared = single().filter(|other| other.info.header == metric.info.header).count() > 1;
-        let tag = if is_shared { format!(" [{}]", metric.info.tag) } else { String::new() };
-        scalars.row([label(metric) + &tag, number(metric.stats.avg)])?;
-    }
+    let phases: Vec<_> = report.phases.iter().filter(|phase| phase.kind == "profiling").collect();
+    let (result, earlier) = phases.split_last().map_or((None, &[][..]), |(last, earlier)| (Some(*last), earlier));
     let mut text = Vec::new();
-    for table in [distributions, scalars].into_iter().filter(|t| t.rows > 0) {
+    append(&mut text, result.map(|phase| tables(phase, None)).transpose()?.into_iter().flatten())?;
+    if !text.is_empty() {
+        text.extend_from_slice(b"\r\n\r\n");
+    }
+    text.extend(gpus::table(report)?.into_bytes()?);
+    for phase in earlier {
+        append(&mut text, tables(phase, Some(&phase.name))?)?;
+    }
+    Ok(text)
+}
+
+/// Appends those tables that have rows, each behind an empty line.
+fn append(text: &mut Vec<u8>, tables: impl IntoIterator<Item = Table>) -> csv::Result<()> {
+    for table in tables.into_iter().filter(|table| table.rows > 0) {
         if !text.is_empty() {
             text.extend_from_slice(b"\r\n");
         }
         text.extend(table.into_bytes()?);
     }
-    if !text.is_empty() {
-        text.extend_from_slice(b"\r\n\r\n");
+    Ok(())
+}
+
+/// The distributions and the single numbers of a phase, with its `name` in a column of its own if there is one.
+fn tables(phase: &PhaseReport, name: Option<&str>) -> csv::Result<[Table; 2]> {
+    let stat_names = stats::csv_columns().map(|(name, _)| name);
+    let head = || name.map(|_| "Phase").into_iter().chain(["Metric"]);
+    let first = |label: String| name.map(str::to_owned).into_iter().chain([label]);
+
+    let mut distributions = Table::new(head().chain(stat_names))?;
+    for metric in phase.metrics.values().filter(|m| stats::is_distribution(m)) {
+        let values = stats::csv_columns().map(|(_, get)| number(get(&metric.stats)));
+        distributions.row(first(label(metric)).chain(values))?;
     }
-    text.extend(gpus::table(report)?.into_bytes()?);
-    Ok(text)
+    let mut scalars = Table::new(head().chain(["Value"]))?;
+    let single = || phase.metrics.values().filter(|m| !stats::is_distribution(m) && stats::measured(m));
+    for metric in single() {
+        // Metrics of two vendors bear one name: only their tags tell them apart.
+        let is_shared = single().filter(|other| other.info.header == metric.info.header).count() > 1;
+        let tag = if is_shared { format!(" [{}]", metric.info.tag) } else { String::new() };
+        scalars.row(first(label(metric) + &tag).chain([number(metric.stats.avg)]))?;
+    }
+    Ok([distributions, scalars])
 }
 
 fn number(value: Option<f64>) -> String {
@@ -114,7 +134,7 @@ impl Table {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fixture::{Disk, SAMPLE_CSV, sample_report};
+    use crate::fixture::{Disk, SAMPLE_CSV, phased_report, sample_report};
 
     fn export(report: &Report) -> String {
         let mut disk = Disk::default();
@@ -136,6 +156,17 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn earlier_phases_follow_what_aiperf_would_have_written_of_the_last() {
+        let (alone, both) = (export(&sample_report()), export(&phased_report()));
+        let rest = both.strip_prefix(&alone).expect("the first tables are as they were");
+        assert!(rest.starts_with("\r\nPhase,Metric,avg,min,max,"), "{rest}");
+        assert!(rest.contains("\r\n\r\nPhase,Metric,Value\r\n"), "{rest}");
+        let rows = || rest.lines().filter(|line| !line.is_empty() && !line.starts_with("Phase,"));
+        assert!(rows().count() > 10 && rows().all(|row| row.starts_with("\"slow, \"\"cold\"\"\",")), "{rest}");
+        assert!(rest.contains("\",Request Count,12.00\r\n"), "{rest}");
     }
 
     #[test]

@@ -3,9 +3,10 @@
 //! What inferometer knows beyond that schema stands under the one key `inferometer`. There are no nulls: what was not
 //! measured is absent.
 
+mod own;
 mod telemetry;
 
-use self::telemetry::TelemetryData;
+use self::{own::Own, telemetry::TelemetryData};
 use crate::{
     clock, names,
     stats::{JSON_TAIL, finite, json_head, measured},
@@ -13,9 +14,9 @@ use crate::{
 use inferometer_plugin_sdk::{
     Component, NoOptions,
     api::{Exporter, Output},
-    documents::{self, ErrorGroup, MetricResult, Outcomes, PhaseReport, Report, Stats, Verdict},
+    documents::{ErrorGroup, MetricResult, PhaseReport, Report, Stats},
     exporter,
-    types::{ABSENT_NS, Error, ErrorKind, Result},
+    types::{Error, ErrorKind, Result},
 };
 use serde::{
     Serialize, Serializer,
@@ -110,7 +111,7 @@ impl Serialize for Summary<'_> {
         }
         // A run that ended before its profiling phase has its cause in the phase it ended in.
         let errors = phase.or(report.phases.last()).map(|p| p.errors.as_slice()).unwrap_or_default();
-        map.serialize_entry("error_summary", &errors.iter().map(ErrorEntry::new).collect::<Vec<_>>())?;
+        map.serialize_entry("error_summary", &error_summary(errors))?;
         for (key, time) in [("start_time", start_time), ("end_time", end_time)] {
             if let Some(time) = time {
                 map.serialize_entry(key, time)?;
@@ -186,68 +187,14 @@ struct ErrorDetails<'a> {
     message: &'a str,
 }
 
+fn error_summary(errors: &[ErrorGroup]) -> Vec<ErrorEntry<'_>> {
+    errors.iter().map(ErrorEntry::new).collect()
+}
+
 impl<'a> ErrorEntry<'a> {
     fn new(group: &'a ErrorGroup) -> Self {
         let error_details = ErrorDetails { code: group.code, r#type: &group.kind, message: &group.message };
         Self { error_details, count: group.count }
-    }
-}
-
-/// What AIPerf's schema has no place for.
-#[derive(Serialize)]
-struct Own<'a> {
-    version: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    window: Option<Window>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    outcomes: Option<Outcomes>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    load: Option<Value>,
-    verdict: &'a Verdict,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    precision: Option<Value>,
-    notes: &'a [String],
-    components: &'a [documents::Component],
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    telemetry: Vec<telemetry::Source<'a>>,
-    plan: Value,
-    seed: u64,
-}
-
-/// The time that rates divide by; stamps count from `epoch_ns`.
-#[derive(Serialize)]
-struct Window {
-    epoch_ns: u64,
-    start_ns: u64,
-    end_ns: u64,
-    duration_sec: f64,
-}
-
-impl<'a> Own<'a> {
-    fn new(report: &'a Report) -> serde_json::Result<Self> {
-        let run = &report.run;
-        let phase = report.profiling();
-        let window = phase.filter(|p| p.start_ns <= p.end_ns && p.end_ns != ABSENT_NS).map(|p| Window {
-            epoch_ns: run.epoch_ns,
-            start_ns: p.start_ns,
-            end_ns: p.end_ns,
-            duration_sec: (p.end_ns - p.start_ns) as f64 / 1e9,
-        });
-        let load = phase.map(|p| serde_json::to_value(&p.load)).transpose()?;
-        let precision = phase.and_then(|p| p.precision).map(serde_json::to_value).transpose()?;
-        Ok(Self {
-            version: &run.version,
-            window,
-            outcomes: phase.map(|p| p.outcomes),
-            load: load.as_ref().map(object),
-            verdict: &report.verdict,
-            precision: precision.as_ref().map(object),
-            notes: &report.notes,
-            components: &run.components,
-            telemetry: telemetry::sources(report),
-            plan: object(&run.plan),
-            seed: run.seed,
-        })
     }
 }
 
@@ -271,7 +218,7 @@ fn without_nulls(value: &Value) -> Option<Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fixture::{Disk, SAMPLE_JSON, failed_report, sample_report, warmed_report};
+    use crate::fixture::{Disk, SAMPLE_JSON, failed_report, phased_report, sample_report, warmed_report};
     use inferometer_plugin_sdk::documents::Precision;
 
     fn export(report: &Report) -> String {
@@ -355,6 +302,52 @@ mod tests {
         assert_eq!(own["precision"], serde_json::json!({"ttft_error_ms": 0.02, "kernel_stamped_share": 1.0}));
         assert!(own.get("telemetry").is_none());
         assert!(!has_null(&ours));
+    }
+
+    #[test]
+    fn the_load_is_told_with_all_that_was_measured_of_it_and_no_more() {
+        let mut report = sample_report();
+        assert!(parsed(&report)["inferometer"]["load"].get("late").is_none());
+        let load = &mut report.phases[0].load;
+        (load.late, load.late_ms, load.concurrency_unit) = (Some(3), Some(10.0), Some("sessions".into()));
+        (load.burst_spread_ms, load.waited_for_data) = (Some(7.5), Some(2));
+        let load = &parsed(&report)["inferometer"]["load"];
+        assert_eq!(
+            (&load["late"], &load["late_ms"], &load["concurrency_unit"]),
+            (&3.into(), &10.0.into(), &"sessions".into())
+        );
+        assert_eq!((&load["burst_spread_ms"], &load["waited_for_data"]), (&7.5.into(), &2.into()));
+    }
+
+    #[test]
+    fn several_phases_are_told_each_with_all_of_its_own() {
+        let ours = parsed(&phased_report());
+        let [slow, last] = ours["inferometer"]["phases"].as_array().unwrap().as_slice() else { panic!("two phases") };
+        assert_eq!((&slow["name"], &slow["kind"]), (&"slow, \"cold\"".into(), &"profiling".into()));
+        assert_eq!((&slow["window"]["start_ns"], &slow["window"]["duration_sec"]), (&100_000_000.into(), &0.7.into()));
+        assert_eq!((&slow["outcomes"]["ok"], &slow["load"]["late"]), (&12.into(), &9.into()));
+        assert_eq!(
+            (&slow["metrics"]["request_count"]["avg"], &last["metrics"]["request_count"]["avg"]),
+            (&12.0.into(), &24.0.into())
+        );
+        assert_eq!(slow["error_summary"][0]["error_details"]["code"], 503);
+        assert_eq!((&last["load"], &last["window"]), (&ours["inferometer"]["load"], &ours["inferometer"]["window"]));
+        assert_eq!(ours["request_count"]["avg"], 24.0);
+        assert!(!has_null(&ours));
+        assert_eq!(parsed(&warmed_report())["inferometer"]["phases"][0]["kind"], "warmup");
+        assert!(parsed(&sample_report())["inferometer"].get("phases").is_none());
+    }
+
+    #[test]
+    fn goodput_says_which_latencies_it_goes_by() {
+        let mut report = sample_report();
+        assert!(parsed(&report)["inferometer"].get("goodput_view").is_none());
+        let metrics = &mut report.phases[0].metrics;
+        metrics.insert("goodput".into(), metrics["request_throughput"].clone());
+        assert_eq!(parsed(&report)["inferometer"]["goodput_view"], "service");
+        let metrics = &mut report.phases[0].metrics;
+        metrics.insert("intended_latency".into(), metrics["request_latency"].clone());
+        assert_eq!(parsed(&report)["inferometer"]["goodput_view"], "intended");
     }
 
     #[test]

@@ -35,7 +35,7 @@ fn run(count: u32, turns: &[u32], world: Simulation) -> Outcome {
     world.run_with(&Turns(turns.to_vec()), || Box::new(users(count))).unwrap()
 }
 
-/// The requests of each user, where session numbers tell users apart: there are `count` times so many sessions.
+/// The requests of each user, where session numbers tell users apart: all sessions are sent.
 fn by_user(outcome: &Outcome, count: u32) -> Vec<Vec<Requested>> {
     let mut users = vec![Vec::new(); count as usize];
     for request in &outcome.requests {
@@ -119,9 +119,20 @@ fn a_slow_server_delays_users_and_never_makes_one_send_two_requests_at_once() {
 #[test]
 fn sessions_go_in_turn_and_those_that_are_not_to_be_sent_are_passed_over() {
     let outcome = run(2, &[0, 1, 2, 0, 1, 2], world(2.0, 20, |_| 1_000, 1));
-    let sessions: Vec<u64> = outcome.sent.iter().map(|sent| sent.session).collect();
-    assert!(sessions.iter().all(|session| [1, 2, 4, 5].contains(session)), "{sessions:?}");
-    assert_eq!(sessions[..2], [1, 2]);
+    let mut sessions: Vec<u64> = outcome.sent.iter().map(|sent| sent.session).collect();
+    sessions.sort_unstable();
+    // The data set's sessions 1, 2, 4 and 5, and six more in each round through it.
+    assert_eq!(sessions[..10], [1, 2, 4, 5, 7, 8, 10, 11, 13, 14]);
+}
+
+#[test]
+fn a_session_that_is_sent_again_has_another_number() {
+    for (users, turns) in [(2, [2, 2, 2]), (7, [3, 1, 2]), (3, [0, 2, 0])] {
+        let outcome = run(users, &turns, world(10.0, 20, |_| 500_000_000, 2));
+        let mut numbers: Vec<u64> = outcome.sent.iter().map(|sent| sent.session).collect();
+        numbers.sort_unstable();
+        assert!(numbers.len() > 20 && numbers.windows(2).all(|pair| pair[0] < pair[1]), "{numbers:?}");
+    }
 }
 
 #[test]
