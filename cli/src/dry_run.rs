@@ -33,7 +33,8 @@ pub(crate) fn run(plan: Plan, registry: &Registry, latency_ns: u64) -> Ended {
     let path = prepared.folder()?.join(SCHEDULE);
     let refused = |error: io::Error| Failure::new(ExitCode::Internal, format!("{}: {error}", path.display()));
     let phases = prepared.phases();
-    let mut schedule = Schedule { file: BufWriter::new(File::create(&path).map_err(refused)?), failed: None, requests: 0 };
+    let mut schedule =
+        Schedule { file: BufWriter::new(File::create(&path).map_err(refused)?), failed: None, requests: 0 };
     prepared.rehearse(latency_ns, |planned| schedule.write(&phases, &planned))?;
     let requests = schedule.finish().map_err(refused)?;
     let seconds = latency_ns as f64 / 1e9;

@@ -3,8 +3,7 @@
 use crate::{
     Ended, Failure,
     args::ProfileArgs,
-    bundle,
-    command_line, dry_run,
+    bundle, command_line, dry_run,
     process::State,
     progress::Progress,
     registry::registry,

@@ -43,6 +43,8 @@ pub struct Truth {
     pub first_ns: Option<u64>,
     /// When its last content was.
     pub last_ns: Option<u64>,
+    /// Input tokens.
+    pub prompt_tokens: u64,
     /// Output tokens handed to the kernel.
     pub tokens: u64,
     /// The status of the answer.

@@ -199,8 +199,8 @@ fn a_series_of_rates_that_is_none_is_named_with_what_would_do() {
     for (content, word) in [
         ("rates: 5, 50", "[[0, 5], [60, 50]]"),
         ("[[0, 5]]", "1 points"),
-        ("[[0, 5], [60, -1]]", "-1"),
-        ("[[60, 5], [0, 50]]", "0"),
+        ("[[0, 5], [60, -1]]", "the rate -1"),
+        ("[[60, 5], [0, 50]]", "point 2 is at 0 s"),
     ] {
         refused_with(
             |program| {

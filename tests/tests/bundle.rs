@@ -10,7 +10,8 @@ use inferometer_tests::mock::{Mock, Truth};
 use inferometer_tests::run::{Outcome, Program};
 
 const KEY: &str = "sk-of-the-test-7";
-const PROMPTS: &str = "{\"text\": \"One.\", \"output_length\": 3}\n{\"text\": \"Two, and more of it.\"}\n{\"text\": \"Three.\"}\n";
+const PROMPTS: &str =
+    "{\"text\": \"One.\", \"output_length\": 3}\n{\"text\": \"Two, and more of it.\"}\n{\"text\": \"Three.\"}\n";
 /// A picture, of which nothing is read but the bytes.
 const PICTURE: &[u8] = b"\x89PNG";
 
@@ -18,9 +19,9 @@ fn tokenizer() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../core/tokens/tests/data/byte-level-bpe.json")
 }
 
-/// A mock that keeps what it is sent.
+/// A mock that keeps what it is sent, and leaves the counting of tokens to the client.
 fn mock() -> Mock {
-    Mock::start(MockConfig { truth_bodies: true, ..MockConfig::default() })
+    Mock::start(MockConfig { truth_bodies: true, ignore_usage: true, ..MockConfig::default() })
 }
 
 /// The program with these words, and with files in the folder that it runs in.
@@ -101,7 +102,10 @@ fn searched(folder: &Path, text: &str) -> (Vec<String>, bool) {
 
 #[test]
 fn a_run_from_a_bundle_sends_the_bytes_of_the_run_that_it_was_made_of() {
-    sends_the_same(&["--input-file", "in/prompts.jsonl", "--tokenizer", "builtin"], &[("in/prompts.jsonl", PROMPTS.as_bytes())]);
+    sends_the_same(
+        &["--input-file", "in/prompts.jsonl", "--tokenizer", "builtin"],
+        &[("in/prompts.jsonl", PROMPTS.as_bytes())],
+    );
 }
 
 #[test]
@@ -140,9 +144,26 @@ fn secrets_are_left_out_and_asked_for_again() {
     let extra = format!("upstream_token:{KEY}");
     let url = mock.url();
     let settings = [
-        "--model", "mock", "--url", &url, "--tokenizer", "builtin", "--api-key", KEY, "-H", &header,
-        "--extra-inputs", &extra, "--plugin-option", &format!("prometheus.headers={{\"X\": \"{KEY}\"}}"),
-        "--request-count", "2", "--isl", "5", "--osl", "2",
+        "--model",
+        "mock",
+        "--url",
+        &url,
+        "--tokenizer",
+        "builtin",
+        "--api-key",
+        KEY,
+        "-H",
+        &header,
+        "--extra-inputs",
+        &extra,
+        "--plugin-option",
+        &format!("prometheus.headers={{\"X\": \"{KEY}\"}}"),
+        "--request-count",
+        "2",
+        "--isl",
+        "5",
+        "--osl",
+        "2",
     ];
     let bundle = bundled(&settings, &[]);
     for word in ["--api-key", "--header 'X-Gate'", "--extra-inputs"] {
@@ -193,7 +214,11 @@ fn a_bundle_that_is_not_as_it_was_made_is_refused_before_anything_is_sent() {
         assert!(refused.artifacts().is_empty());
     }
     let gone = run_bundle("/no/such/run.bundle", &[], 2);
-    assert!(gone.stderr.contains("/no/such/run.bundle") && gone.stderr.contains("inferometer bundle"), "{}", gone.stderr);
+    assert!(
+        gone.stderr.contains("/no/such/run.bundle") && gone.stderr.contains("inferometer bundle"),
+        "{}",
+        gone.stderr
+    );
     assert!(mock.stop().is_empty(), "a request was sent");
 }
 

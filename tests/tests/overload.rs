@@ -119,7 +119,8 @@ fn adds_up(sent: &Sent) -> Outcomes {
     let expected = Outcomes { total: lines.total + missed, dropped: lines.dropped + missed, ..lines };
     assert_eq!(outcomes, expected);
     assert_eq!(outcomes.total, outcomes.ok + outcomes.error + outcomes.cancelled + outcomes.dropped);
-    let latencies = sent.results.summary.get("request_latency").map(|_| sent.results.statistic("request_latency", "count"));
+    let latencies =
+        sent.results.summary.get("request_latency").map(|_| sent.results.statistic("request_latency", "count"));
     assert_eq!(latencies.unwrap_or_default(), outcomes.ok as f64);
     let said = format!(
         "{} requests = {} ok + {} error + {} cancelled + {} dropped",

@@ -200,7 +200,8 @@ fn a_session_asks_one_model_in_all_its_turns() {
 #[test]
 fn a_slot_is_held_for_a_session_or_for_a_request_as_asked() {
     // A session is a thousand times longer thought about than answered.
-    let words = "--num-conversations 6 --session-turns-mean 3 --session-turn-delay-mean 150 --concurrency 2 --isl 5 --osl 1";
+    let words =
+        "--num-conversations 6 --session-turns-mean 3 --session-turn-delay-mean 150 --concurrency 2 --isl 5 --osl 1";
     for load in ["", "--request-rate 1000 --arrival-pattern constant"] {
         let run = |unit: &str| {
             let words = format!("{words} {load} --concurrency-unit {unit}");
@@ -225,7 +226,11 @@ fn a_turn_that_failed_ends_a_session_that_builds_on_its_reply_and_that_is_said()
     let mut unsent = 0;
     for turns in sent.sessions().values() {
         let failed = turns.iter().position(|turn| turn.truth.outcome != "ok");
-        assert_eq!(turns.len(), failed.map_or(4, |place| place + 1), "a session went on without a reply, or ended early");
+        assert_eq!(
+            turns.len(),
+            failed.map_or(4, |place| place + 1),
+            "a session went on without a reply, or ended early"
+        );
         unsent += 4 - turns.len();
     }
     let outcomes = sent.results.outcomes();
@@ -330,7 +335,8 @@ const TREE: &str = r#"{"session_id": "root", "turns": [
 fn forks_begin_with_the_history_spawns_without_one_and_joins_wait() {
     let tree: String = TREE.replace("\n    ", " ");
     for workers in [1, 2] {
-        let words = format!("--input-file tree.jsonl --osl 2 --workers {workers} --num-conversations 3 --concurrency 3");
+        let words =
+            format!("--input-file tree.jsonl --osl 2 --workers {workers} --num-conversations 3 --concurrency 3");
         let sent = Sent::run(MockConfig::default(), &[("tree.jsonl", &tree)], &words);
         are_in_order(&sent);
         let per_root = 3 + 2 + 2 + 1;
@@ -338,8 +344,11 @@ fn forks_begin_with_the_history_spawns_without_one_and_joins_wait() {
         let named = |name: &str| {
             let sessions = sent.sessions();
             let of_name = |turns: &&Vec<&Request>| turns[0].record.metadata.conversation_id == name;
-            let turns: Vec<Vec<Request>> =
-                sessions.values().filter(of_name).map(|turns| turns.iter().map(|turn| (*turn).clone()).collect()).collect();
+            let turns: Vec<Vec<Request>> = sessions
+                .values()
+                .filter(of_name)
+                .map(|turns| turns.iter().map(|turn| (*turn).clone()).collect())
+                .collect();
             assert_eq!(turns.len(), 3, "{name}");
             turns
         };

@@ -101,7 +101,10 @@ fn a_series_of_rates_is_followed_between_its_points() {
         let sent = Sent::run(MockConfig::default(), &[("series.json", series)], &words);
         // 0.4 s at 120 a second on the average and 0.4 s at 220.
         assert_eq!(sent.results.outcomes(), all_ok(136));
-        follows(&intended(&sent.results), |s| if s < 0.4 { 20.0 * s + 250.0 * s * s } else { 48.0 + 220.0 * (s - 0.4) });
+        follows(
+            &intended(&sent.results),
+            |s| if s < 0.4 { 20.0 * s + 250.0 * s * s } else { 48.0 + 220.0 * (s - 0.4) },
+        );
     }
 }
 

@@ -42,7 +42,10 @@ pub(super) fn write(into: impl Write, manifest: &Manifest, folder: &Path) -> io:
 fn header(name: &str, bytes: u64) -> io::Result<Header> {
     let mut header = Header::new_ustar();
     header.set_path(name).map_err(|_| {
-        io::Error::new(io::ErrorKind::InvalidFilename, format!("the name '{name}' is too long for an archive; shorten it"))
+        io::Error::new(
+            io::ErrorKind::InvalidFilename,
+            format!("the name '{name}' is too long for an archive; shorten it"),
+        )
     })?;
     header.set_entry_type(EntryType::Regular);
     header.set_mode(0o644);
@@ -89,7 +92,9 @@ pub(super) fn read(from: impl Read, folder: &Path) -> Result<Manifest, String> {
         let mut hashed = Hashed::new((&mut entry).take(facts.bytes.saturating_add(1)));
         let copied = io::copy(&mut hashed, &mut file);
         let found = hashed.finish();
-        copied.map_err(|error| format!("'{name}' cannot be unpacked ({error}): the bundle is damaged, or the disk full"))?;
+        copied.map_err(|error| {
+            format!("'{name}' cannot be unpacked ({error}): the bundle is damaged, or the disk full")
+        })?;
         if found != (facts.bytes, facts.sha256.clone()) {
             return Err(format!("'{name}' is not what was put in: its length or its SHA-256 is another"));
         }
@@ -232,7 +237,8 @@ mod tests {
 
     #[test]
     fn no_flipped_byte_goes_unseen_and_nothing_that_is_cut_short() {
-        let whole = archive(&manifest(&[("a", b"some words to pack")]), &[("a", EntryType::Regular, b"some words to pack")]);
+        let whole =
+            archive(&manifest(&[("a", b"some words to pack")]), &[("a", EntryType::Regular, b"some words to pack")]);
         let plain = |packed: &[u8]| {
             let mut plain = Vec::new();
             GzDecoder::new(packed).read_to_end(&mut plain).map(|_| plain).ok()

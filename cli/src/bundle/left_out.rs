@@ -55,7 +55,8 @@ fn of_plugins(tables: &mut Map<String, Value>) -> Vec<LeftOut> {
     for (component, options) in options.into_iter().flatten() {
         let Some(options) = options.as_object_mut() else { continue };
         options.retain(|key, value| {
-            let typed = format!("{component}.{key}={}", value.as_str().map_or_else(|| value.to_string(), str::to_owned));
+            let typed =
+                format!("{component}.{key}={}", value.as_str().map_or_else(|| value.to_string(), str::to_owned));
             let secret = shown_secret("plugin-option", &typed);
             let stays = secret.is_none();
             left_out.extend(secret.map(|shown| LeftOut { setting: "plugin-option".to_owned(), shown }));

@@ -41,7 +41,9 @@ pub(crate) fn run(args: &BundleArgs) -> Ended {
     let replaces = settings.overwrite.unwrap_or_default();
     if output.symlink_metadata().is_ok() && !replaces {
         let shown = output.display();
-        return Err(Failure::usage(format!("--output {shown} is there; name another file, or add --overwrite to replace it")));
+        return Err(Failure::usage(format!(
+            "--output {shown} is there; name another file, or add --overwrite to replace it"
+        )));
     }
     // Half of the numbers, so that a configuration file can have it.
     let plan = resolve(&settings, &plugins, fresh_seed() >> 1).map_err(Failure::usage)?;
@@ -161,7 +163,8 @@ impl Rehearsed {
     fn of(plan: Plan, registry: &Registry) -> Result<Self, Failure> {
         let seed = plan.seed;
         let prepared = Prepared::new(plan, registry, Invocation::default(), Control::default())?;
-        let phases = serde_json::to_string(&prepared.phases()).map_err(|error| Failure::new(ExitCode::Internal, error))?;
+        let phases =
+            serde_json::to_string(&prepared.phases()).map_err(|error| Failure::new(ExitCode::Internal, error))?;
         Ok(Self { seed, phases, requests: prepared.preview(COMPARED), notes: prepared.notes().to_vec() })
     }
 }

@@ -123,11 +123,8 @@ mod tests {
 
     fn with(files: &[(&str, u64)]) -> Result<Manifest, String> {
         let mut manifest = Manifest::new(1, "o200k_base".to_owned(), Vec::new(), Vec::new());
-        let facts = |(name, bytes): &(&str, u64)| FileFacts {
-            name: (*name).to_owned(),
-            bytes: *bytes,
-            sha256: String::new(),
-        };
+        let facts =
+            |(name, bytes): &(&str, u64)| FileFacts { name: (*name).to_owned(), bytes: *bytes, sha256: String::new() };
         manifest.files = files.iter().map(facts).collect();
         Manifest::read(&serde_json::to_vec(&manifest).unwrap())
     }

@@ -41,7 +41,9 @@ pub(crate) fn open(path: &Path) -> Result<Opened, Failure> {
         return Err(unreadable(std::io::Error::other("it is not a plain file")));
     }
     let no_room = |error: std::io::Error| {
-        Failure::usage(format!("--bundle {shown}: no temporary folder to unpack it to: {error}; set TMPDIR to one with room"))
+        Failure::usage(format!(
+            "--bundle {shown}: no temporary folder to unpack it to: {error}; set TMPDIR to one with room"
+        ))
     };
     let scratch = tempfile::Builder::new().prefix("inferometer-").tempdir().map_err(no_room)?;
     *UNPACKED.lock().unwrap_or_else(PoisonError::into_inner) = Some(scratch.path().to_owned());
@@ -71,7 +73,8 @@ fn at_home(manifest: &Manifest, folder: &Path) -> Result<(), String> {
     paths(&mut tables, &mut |_, path| -> Result<(), String> {
         if is_inside(path) {
             let inside = folder.join(&*path);
-            let text = inside.to_str().ok_or_else(|| format!("would lie in {}, which is not UTF-8", inside.display()))?;
+            let text =
+                inside.to_str().ok_or_else(|| format!("would lie in {}, which is not UTF-8", inside.display()))?;
             text.clone_into(path);
         }
         Ok(())
@@ -103,11 +106,14 @@ impl Opened {
         };
         let secrets = self.manifest.left_out.iter().filter(|left_out| !is_typed(left_out));
         let mut lacks: Vec<String> = secrets
-            .map(|secret| format!("the bundle was made with {secret}, which it does not hold; give it again if it is needed"))
+            .map(|secret| {
+                format!("the bundle was made with {secret}, which it does not hold; give it again if it is needed")
+            })
             .collect();
         if !self.manifest.plugins.is_empty() {
             let found = registry.libraries().map_err(Failure::usage)?;
-            let missing = self.manifest.plugins.iter().filter(|plugin| found.iter().all(|own| own.sha256 != plugin.sha256));
+            let missing =
+                self.manifest.plugins.iter().filter(|plugin| found.iter().all(|own| own.sha256 != plugin.sha256));
             lacks.extend(missing.map(|plugin| {
                 format!(
                     "the bundle was made with the plugin library {} (SHA-256 {}), which is not among those found here; give \

@@ -45,7 +45,7 @@ pub(super) fn tables(settings: &RawConfig, plugins: &PluginSettings, seed: u64) 
         tables.insert("random-seed".to_owned(), seed.into());
     }
     // Each phase has its own.
-    if settings.phase.iter().next().is_some() {
+    if !settings.phase.is_empty() {
         tables.remove("request-rate-series");
     }
     tables.values_mut().for_each(without_nothing);

@@ -1,6 +1,10 @@
 //! The folder in which the files of a bundle are gathered, as a run will find them.
 
-use super::{DATA, MOST_BYTES, MOST_FILES, archive::Hashed, manifest::{FileFacts, stays_inside}};
+use super::{
+    DATA, MOST_BYTES, MOST_FILES,
+    archive::Hashed,
+    manifest::{FileFacts, stays_inside},
+};
 use crate::Failure;
 use std::{
     collections::BTreeMap,
@@ -43,7 +47,10 @@ impl Stage {
             return Ok(name.clone());
         }
         let wrong = |why: &str| Failure::usage(format!("--{setting} {}: {why}", source.display()));
-        let last = source.file_name().map(PathBuf::from).or_else(|| source.canonicalize().ok()?.file_name().map(PathBuf::from));
+        let last = source
+            .file_name()
+            .map(PathBuf::from)
+            .or_else(|| source.canonicalize().ok()?.file_name().map(PathBuf::from));
         let last = last.ok_or_else(|| wrong("it has no name of its own; give the path of a file"))?;
         let last = last.to_str().ok_or_else(|| wrong("its name is not UTF-8; rename it"))?;
         // Several of one kind may be called the same.

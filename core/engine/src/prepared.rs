@@ -72,7 +72,12 @@ impl Prepared {
     ///
     /// # Errors
     /// Whatever the user has to mend before a request can be sent.
-    pub fn new(mut plan: Plan, registry: &Registry, invocation: Invocation, control: Control) -> Result<Self, EngineError> {
+    pub fn new(
+        mut plan: Plan,
+        registry: &Registry,
+        invocation: Invocation,
+        control: Control,
+    ) -> Result<Self, EngineError> {
         let mut notes = plan.notes.clone();
         let mut components = Vec::new();
         for name in plan.plugin_options.keys() {
@@ -184,10 +189,18 @@ impl Prepared {
     pub fn preview(&self, count: usize) -> Vec<(String, String)> {
         let pool = &self.job.pool;
         let order = self.job.phases[0].order(0);
-        let sessions = (0..pool.sessions()).map_while(|place| order.entry(place)).map_while(|entry| pool.look_up(entry, false).ok());
+        let sessions = (0..pool.sessions())
+            .map_while(|place| order.entry(place))
+            .map_while(|entry| pool.look_up(entry, false).ok());
         let shown = sessions.flat_map(|session| {
             let name = session.name.clone();
-            let bodies: Vec<_> = session.turns.iter().filter_map(|turn| turn.encoded.as_ref()).map(data::body).map(|body| String::from_utf8_lossy(body).into_owned()).collect();
+            let bodies: Vec<_> = session
+                .turns
+                .iter()
+                .filter_map(|turn| turn.encoded.as_ref())
+                .map(data::body)
+                .map(|body| String::from_utf8_lossy(body).into_owned())
+                .collect();
             bodies.into_iter().map(move |body| (name.clone(), body))
         });
         shown.take(count).collect()

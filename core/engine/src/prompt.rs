@@ -4,8 +4,20 @@ use serde_json::Value;
 
 /// Fields that hold text, or lists and messages of it.
 const FIELDS: [&str; 14] = [
-    "system", "instructions", "messages", "prompt", "input", "inputs", "query", "queries", "passages", "documents",
-    "texts", "text", "content", "tools",
+    "system",
+    "instructions",
+    "messages",
+    "prompt",
+    "input",
+    "inputs",
+    "query",
+    "queries",
+    "passages",
+    "documents",
+    "texts",
+    "text",
+    "content",
+    "tools",
 ];
 
 /// All text of a JSON body, pieces joined by blanks; empty where there is none.
@@ -47,7 +59,10 @@ mod tests {
     #[test]
     fn the_text_of_a_body_is_that_of_its_messages_or_prompts() {
         for (body, text) in [
-            (r#"{"model":"m","messages":[{"role":"system","content":"a"},{"role":"user","content":[{"type":"text","text":"b"},{"type":"image_url","image_url":{"url":"u"}}]}]}"#, "a b"),
+            (
+                r#"{"model":"m","messages":[{"role":"system","content":"a"},{"role":"user","content":[{"type":"text","text":"b"},{"type":"image_url","image_url":{"url":"u"}}]}]}"#,
+                "a b",
+            ),
             (r#"{"prompt":["x","y"],"max_tokens":4}"#, "x y"),
             (r#"{"input":"one"}"#, "one"),
             (r#"{"query":{"text":"q"},"passages":[{"text":"p"}]}"#, "q p"),

@@ -154,7 +154,10 @@ mod tests {
     };
     use inferometer_abi::types::{NO_COUNT, Outcome};
     use inferometer_metrics::Options;
-    use inferometer_model::{Failure, FailureKind, Row, plan::{PhaseKind, PhasePlan, Stop}};
+    use inferometer_model::{
+        Failure, FailureKind, Row,
+        plan::{PhaseKind, PhasePlan, Stop},
+    };
     use proptest::prelude::*;
     use std::fs::File;
 
@@ -256,7 +259,8 @@ mod tests {
         let options = Options { streaming: true, produces_tokens: true, ..Options::default() };
         let client = ClientFacts::of(&[]);
         let plans = KINDS.map(|kind| PhasePlan::new("", kind, "", Stop::default()));
-        let Totals { phases, counted, resent, precision, reach, .. } = Totals::of(&plans.each_ref(), records, &options, &client);
+        let Totals { phases, counted, resent, precision, reach, .. } =
+            Totals::of(&plans.each_ref(), records, &options, &client);
         let phases: Vec<_> = phases
             .into_iter()
             .map(|phase| (phase.summary.finish(), phase.pace.lag_ms(), phase.failures.groups()))

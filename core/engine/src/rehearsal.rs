@@ -3,7 +3,7 @@
 
 use crate::{EngineError, Prepared, data::OnDemand, job::Phase};
 use inferometer_abi::{
-    api::{TimingStrategy, Timetable as _},
+    api::{Timetable as _, TimingStrategy},
     types::{Flow, TurnTime},
 };
 use inferometer_load::{Action, Pump};

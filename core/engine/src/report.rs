@@ -10,7 +10,7 @@ use crate::{
     store::Store,
     telemetry::SourceLog,
     totals::{PhaseTotals, Totals},
-    verdict::verdict,
+    verdict::{Slots, verdict},
 };
 use inferometer_abi::documents::{Component, Export, PhaseReport, Report, Run, Series, TelemetrySource, Verdict};
 use inferometer_metrics::{
@@ -157,8 +157,8 @@ pub(crate) fn report(job: &Job, records: &Records, facts: Facts<'_>) -> (Report,
         notes,
         sources: facts.logs.iter().map(|log| log.source.clone()).collect(),
     };
-    let has_slots = facts.plan.phases.last().is_some_and(|phase| phase.concurrency.is_some());
-    report.verdict = verdict(&report, has_slots);
+    let slots: Vec<Slots> = facts.plan.phases.iter().map(Slots::of).collect();
+    report.verdict = verdict(&report, &slots);
     (report, reach)
 }
 

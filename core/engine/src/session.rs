@@ -44,7 +44,7 @@ pub(crate) struct Start {
 pub(crate) async fn session(worker: &Rc<Worker>, phase: &Phase, start: Start) -> Flow {
     let Start { course, flight, turn, gap_ns, inherited, is_branch } = start;
     let job = &*worker.job;
-    let lane = if job.reuse == ConnectionReuse::StickyUserSessions { Lane::OWN } else { Lane::SHARED };
+    let lane = if job.reuse == ConnectionReuse::StickyUserSessions { Lane::own() } else { Lane::shared() };
     // A slot that is refused to an arrival is refused at its time, and not when its prompt is ready.
     let mut slot = None;
     if phase.plan.on_overload == OnOverload::Drop && !is_branch && !worker.is_closed(job.clock.now()) {
@@ -65,7 +65,8 @@ pub(crate) async fn session(worker: &Rc<Worker>, phase: &Phase, start: Start) ->
     };
     let is_fork = !inherited.said().is_empty();
     let branches = Vec::new();
-    let mut talk = Talk { worker, phase, course, session, conversation: inherited, lane, gap_ns, is_branch, is_fork, branches };
+    let mut talk =
+        Talk { worker, phase, course, session, conversation: inherited, lane, gap_ns, is_branch, is_fork, branches };
     let flow = talk.run(flight, turn as usize, slot).await;
     for (_, branch) in talk.branches.drain(..) {
         // One that panicked has stopped the run.
@@ -261,7 +262,8 @@ impl<'a> Talk<'a> {
 
     /// Whether a later turn holds the reply to this one.
     fn wants_reply(&self, turn: usize) -> bool {
-        let inherits = |branch: &Branch| branch.flags & branch_flags::INHERITS != 0 && branch.after_turn as usize >= turn;
+        let inherits =
+            |branch: &Branch| branch.flags & branch_flags::INHERITS != 0 && branch.after_turn as usize >= turn;
         self.worker.job.pool.terms.live
             && self.session.turns[turn].builds
             && (self.session.turns[turn + 1..].iter().any(|later| later.builds)

@@ -69,7 +69,8 @@ struct Prompts<'a> {
 
 impl Prompts<'_> {
     fn count(&self, segment: &Segment, row: usize, answer: &Answer<'_>) -> Counts {
-        let prompt = segment.sent(row).map_or_else(|| self.prompt(&segment.rows[row]), |body| self.tokens(&text_of(body)));
+        let prompt =
+            segment.sent(row).map_or_else(|| self.prompt(&segment.rows[row]), |body| self.tokens(&text_of(body)));
         let Answer { text, reasoning, first } = answer;
         if text.is_empty() && reasoning.is_empty() {
             return Counts { prompt, output: NO_COUNT, reasoning: NO_COUNT, first: NO_COUNT };

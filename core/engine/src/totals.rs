@@ -9,7 +9,10 @@ use crate::{
 };
 use inferometer_abi::types::NO_COUNT;
 use inferometer_metrics::{Options, Summary};
-use inferometer_model::{Row, plan::{PhaseKind, PhasePlan}};
+use inferometer_model::{
+    Row,
+    plan::{PhaseKind, PhasePlan},
+};
 
 /// A difference between the server's and the local token counts beyond this is worth a note.
 const COUNT_DIFFERENCE: f64 = 0.1;

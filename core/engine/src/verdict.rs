@@ -2,6 +2,7 @@
 
 use inferometer_abi::documents::{LoadReport, PhaseReport, Precision, Report, Verdict};
 use inferometer_metrics::telemetry::client_level;
+use inferometer_model::plan::PhasePlan;
 
 /// From where on a figure speaks against a run.
 #[derive(Clone, Copy)]
@@ -85,9 +86,9 @@ impl Limit {
 /// A reason, and what it does to the run.
 type Doubt = (Weight, String);
 
-/// Judges a report. `has_slots`: an arrival of its result may have had to wait for a slot of `--concurrency`, which is the
+/// Judges a report; `slots` are those that the arrivals of each of its phases may have had to wait for, which is the
 /// server's doing.
-pub(crate) fn verdict(report: &Report, has_slots: bool) -> Verdict {
+pub(crate) fn verdict(report: &Report, slots: &[Slots]) -> Verdict {
     let measured: Vec<_> = report.phases.iter().enumerate().filter(|(_, phase)| phase.kind == "profiling").collect();
     let (main, earlier) = measured.split_last().map_or((None, &[][..]), |(main, earlier)| (Some(*main), earlier));
     let mut doubts = match main.filter(|(_, phase)| phase.outcomes.ok > 0) {
@@ -96,14 +97,13 @@ pub(crate) fn verdict(report: &Report, has_slots: bool) -> Verdict {
             let precision = phase.precision.unwrap_or_default();
             let errors = of_errors(phase, &precision);
             let client = of_client(report, phase, &precision, !errors.is_empty());
-            let slots = Slots { requests: has_slots, ..Slots::of(report, index) };
-            [of_load(phase, slots), errors, client].concat()
+            [of_load(phase, slots[index]), errors, client].concat()
         }
     };
     for &(index, phase) in earlier {
         let of_phase = match phase.outcomes.ok {
             0 => vec![(Degrades, "no request succeeded".to_owned())],
-            _ => of_load(phase, Slots::of(report, index)),
+            _ => of_load(phase, slots[index]),
         };
         // The result is the last phase's: it may be believed though another one's may not.
         doubts.extend(of_phase.into_iter().map(|(_, reason)| (Degrades, format!("phase '{}': {reason}", phase.name))));
@@ -121,7 +121,7 @@ pub(crate) fn verdict(report: &Report, has_slots: bool) -> Verdict {
 
 /// Which slots an arrival of a phase may have had to wait for.
 #[derive(Clone, Copy, Default)]
-struct Slots {
+pub(crate) struct Slots {
     /// Those of `--concurrency`.
     requests: bool,
     /// Those of `--prefill-concurrency`.
@@ -129,13 +129,9 @@ struct Slots {
 }
 
 impl Slots {
-    /// Those of the phase at `index` of a report.
-    fn of(report: &Report, index: usize) -> Self {
-        let prefill = report.run.plan.pointer(&format!("/phases/{index}/prefill_concurrency"));
-        Self {
-            requests: report.phases[index].load.concurrency_unit.is_some(),
-            prefill: prefill.is_some_and(|slots| !slots.is_null()),
-        }
+    /// Those of a phase of `plan`.
+    pub(crate) fn of(plan: &PhasePlan) -> Self {
+        Self { requests: plan.concurrency.is_some(), prefill: plan.prefill_concurrency.is_some() }
     }
 
     /// The flags that set their number, if there are any.

@@ -109,7 +109,6 @@ pub struct Sending<'a> {
 }
 
 /// Where a request's connection comes from and goes to.
-#[derive(Default)]
 pub struct Lane {
     is_own: bool,
     connection: Option<Connection>,
@@ -117,9 +116,14 @@ pub struct Lane {
 
 impl Lane {
     /// The connections that all share.
-    pub const SHARED: Self = Self { is_own: false, connection: None };
+    pub const fn shared() -> Self {
+        Self { is_own: false, connection: None }
+    }
+
     /// A connection that nobody else gets, as long as it stands.
-    pub const OWN: Self = Self { is_own: true, connection: None };
+    pub const fn own() -> Self {
+        Self { is_own: true, connection: None }
+    }
 }
 
 /// Takes a response.

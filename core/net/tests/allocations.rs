@@ -4,7 +4,9 @@
 
 use inferometer_abi::documents::Framing;
 use inferometer_model::{Clock, Failure};
-use inferometer_net::{Arrival, Client, Delivery, Destination, Head, Lane, Receiver, RequestIds, Sending, Stamps, Usage, Whole};
+use inferometer_net::{
+    Arrival, Client, Delivery, Destination, Head, Lane, Receiver, RequestIds, Sending, Stamps, Usage, Whole,
+};
 use std::{
     io::{Read as _, Write as _},
     net::TcpListener,
@@ -70,9 +72,7 @@ fn an_event_costs_no_allocation() {
         let (mut stamps, mut counter) = (Stamps::EMPTY, Counter::default());
         let sending = Sending { to: 0, head: &head, ids: RequestIds::default(), body: &body, break_off: None };
         let counted = allocation_counter::measure(|| {
-            runtime
-                .block_on(client.exchange(sending, &mut Lane::SHARED, &mut stamps, &mut counter))
-                .unwrap();
+            runtime.block_on(client.exchange(sending, &mut Lane::shared(), &mut stamps, &mut counter)).unwrap();
         });
         assert_eq!(counter.events, events);
         counted.count_total

@@ -4,7 +4,9 @@
 
 use inferometer_abi::{documents::Framing, types::ABSENT_NS};
 use inferometer_model::{Clock, Failure, FailureKind};
-use inferometer_net::{Arrival, Client, Delivery, Destination, Head, Lane, Receiver, RequestIds, Sending, Stamps, Usage, Whole};
+use inferometer_net::{
+    Arrival, Client, Delivery, Destination, Head, Lane, Receiver, RequestIds, Sending, Stamps, Usage, Whole,
+};
 use std::{
     io::{Read as _, Write as _},
     net::{SocketAddr, TcpListener, TcpStream},
@@ -99,7 +101,7 @@ fn requests(address: SocketAddr, count: usize, body: &[u8]) -> Vec<(Result<(), F
         for _ in 0..count {
             let (mut stamps, mut keeper) = (Stamps::EMPTY, Keeper::default());
             let sending = Sending { to: 0, head: &head, ids: RequestIds::default(), body, break_off: None };
-            let ended = client.exchange(sending, &mut Lane::SHARED, &mut stamps, &mut keeper).await;
+            let ended = client.exchange(sending, &mut Lane::shared(), &mut stamps, &mut keeper).await;
             results.push((ended, stamps, keeper));
         }
         results

@@ -6,8 +6,10 @@ use inferometer_abi::{
     api::{DatasetLoader, Endpoint, SessionSink, TextTools},
     documents::{DatasetInfo, Length},
     random::{SplitMix64, mix},
-    types::{Branch, Error, ErrorKind, Message, Outgoing, Request, Result, Turn, TurnTime, branch_flags, request_flags,
-        turn_flags},
+    types::{
+        Branch, Error, ErrorKind, Message, Outgoing, Request, Result, Turn, TurnTime, branch_flags, request_flags,
+        turn_flags,
+    },
 };
 use inferometer_model::{
     config::{CacheBust, ModelSelection, Replies},

@@ -35,8 +35,8 @@ use tokio::sync::oneshot;
 pub(crate) use encode::{Ready, Session};
 pub(crate) use feed::Makers;
 pub(crate) use messages::{Conversation, Said};
-pub(crate) use outlines::{Course, OnDemand};
 use outlines::Outlines;
+pub(crate) use outlines::{Course, OnDemand};
 
 /// Most sessions of a data set: each takes a few bytes of memory, ready or not.
 const MOST_SESSIONS: u64 = 10_000_000;
@@ -90,9 +90,7 @@ impl Pool {
         let of_loader = EngineError::component(&plan.data.loader);
         let count = info.sessions.saturating_add(info.branches);
         if info.sessions == 0 {
-            return Err(of_loader(Error::config(
-                "the data set holds no request; give one with at least one session",
-            )));
+            return Err(of_loader(Error::config("the data set holds no request; give one with at least one session")));
         }
         if count > MOST_SESSIONS {
             let text = format!("the data set has {count} sessions; give one of at most {MOST_SESSIONS}");

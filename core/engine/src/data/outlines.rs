@@ -126,8 +126,10 @@ impl Replayed<'_> {
 
     /// The sessions in order of their times.
     pub(crate) fn in_order(&self) -> Vec<u32> {
-        let mut order: Vec<u32> =
-            (0..self.outlines.sessions).filter(|session| self.turns(*session) > 0).map(|session| session as u32).collect();
+        let mut order: Vec<u32> = (0..self.outlines.sessions)
+            .filter(|session| self.turns(*session) > 0)
+            .map(|session| session as u32)
+            .collect();
         order.sort_by_key(|session| self.outlines.begins(u64::from(*session)));
         order
     }

@@ -37,13 +37,18 @@ fn report(change: impl FnOnce(&mut PhaseReport)) -> Report {
     Report { phases: vec![phase], ..Report::default() }
 }
 
+/// The verdict on a report whose phases have slots of `--concurrency`, or none.
+fn judge(report: &Report, requests: bool) -> Verdict {
+    verdict(report, &vec![Slots { requests, prefill: false }; report.phases.len()])
+}
+
 fn judged(change: impl FnOnce(&mut PhaseReport, &mut Precision)) -> Verdict {
     let with = |phase: &mut PhaseReport| {
         let mut precision = phase.precision.unwrap();
         change(phase, &mut precision);
         phase.precision = Some(precision);
     };
-    verdict(&report(with), false)
+    judge(&report(with), false)
 }
 
 #[test]
@@ -172,7 +177,7 @@ fn answers_that_come_long_after_the_sending_weigh_on_rates() {
 
 #[test]
 fn arrivals_that_waited_for_slots_were_kept_by_the_server() {
-    let of = |dropped| verdict(&report(|phase| phase.outcomes.dropped = dropped), true);
+    let of = |dropped| judge(&report(|phase| phase.outcomes.dropped = dropped), true);
     assert_eq!(
         (of(99).state.as_str(), of(99).reasons),
         ("degraded", vec!["99 arrivals were never sent: no slot was free in time (--concurrency)".to_owned()])
@@ -193,12 +198,11 @@ fn late(phase: &mut PhaseReport) {
 
 /// What was said of lateness where `prefill` slots were asked for, and those of `--concurrency` `has_slots`.
 fn said_of_lateness(has_slots: bool, prefill: Option<u64>, change: impl FnOnce(&mut PhaseReport)) -> Vec<String> {
-    let mut report = report(|phase| {
+    let report = report(|phase| {
         late(phase);
         change(phase);
     });
-    report.run.plan = serde_json::json!({ "phases": [{ "prefill_concurrency": prefill }] });
-    verdict(&report, has_slots).reasons
+    verdict(&report, &[Slots { requests: has_slots, prefill: prefill.is_some() }]).reasons
 }
 
 #[test]
@@ -252,7 +256,7 @@ fn a_data_sets_own_times_are_kept_or_it_is_said_also_where_they_make_no_rate() {
         let of = |phase: &mut PhaseReport| {
             (phase.load.strategy, phase.load.lag_p99_ms) = (strategy.to_owned(), Some(lag));
         };
-        verdict(&report(of), false).state
+        judge(&report(of), false).state
     };
     assert_eq!((&*state("fixed_schedule", 10.0), &*state("fixed_schedule", 10.1)), ("valid", "degraded"));
     assert_eq!(state("concurrency", 10.1), "valid");
@@ -265,7 +269,7 @@ fn a_burst_may_take_as_long_as_its_answers_are_long_and_may_wait_for_slots() {
             let strategy = "burst".to_owned();
             phase.load = LoadReport { strategy, asked_rate, lag_p99_ms: Some(lag), ..LoadReport::default() };
         };
-        verdict(&report(of), has_slots).state
+        judge(&report(of), has_slots).state
     };
     assert_eq!((&*state(20.0, None, false), &*state(20.1, None, false)), ("valid", "degraded"));
     assert_eq!(state(9e3, None, true), "valid", "one burst through slots is what was asked");
@@ -286,7 +290,7 @@ fn an_earlier_phase_is_judged_by_its_load_and_leaves_the_result_to_the_last() {
     report.phases.insert(1, earlier.clone());
     earlier.kind = "warmup".to_owned();
     report.phases.insert(0, earlier);
-    let found = verdict(&report, false);
+    let found = judge(&report, false);
     assert_eq!(
         (found.state.as_str(), found.reasons),
         (
@@ -341,7 +345,7 @@ fn what_telemetry_knows_of_waiting_is_asked_where_threads_do_not_tell_themselves
         report.sources.push(source);
         let gauge = Some(Stats { avg: Some(share), ..Stats::default() });
         report.phases[0].telemetry.push(Series { gauge, ..Series::default() });
-        verdict(&report, false)
+        judge(&report, false)
     };
     assert_eq!(with("process_thread_wait", 20.0, None).state, "valid");
     assert_eq!(with("process_thread_wait", 90.0, Some(0.1)).state, "valid");

@@ -125,8 +125,7 @@ pub struct SyntheticConfig {
         value_name = "COUNT"
     )]
     pub prompt_batch_size: Option<Count>,
-    /// Number of different texts of which one comes before a session's first prompt [default: 1 with --prefix-
-    /// prompt-length]
+    /// Number of different texts of which one comes before a session's first prompt [default: 1, if these have a length]
     #[arg(long, alias = "prompt-prefix-pool-size", alias = "prefix-prompt-pool-size", value_name = "COUNT")]
     pub num_prefix_prompts: Option<Count>,
     /// Tokens of each, on top of --isl
