@@ -16,13 +16,14 @@ mod progress;
 mod registry;
 mod terminal;
 mod trace;
+mod unknown_flags;
 
 use args::{Args, Command};
-use clap::Parser as _;
+use clap::{CommandFactory as _, FromArgMatches as _};
 use inferometer_model::ExitCode;
 
 fn main() -> std::process::ExitCode {
-    let ended = match Args::parse().command {
+    let ended = match args().command {
         Command::Profile(args) => profile::run(&args),
         Command::Bundle(args) => bundle::make(&args),
         Command::Demo(args) => demo::run(&args),
@@ -36,6 +37,25 @@ fn main() -> std::process::ExitCode {
         failure.code
     });
     std::process::ExitCode::from(code as u8)
+}
+
+/// What was typed; help and mistakes end the program.
+fn args() -> Args {
+    let mut command = taking_negative_numbers(Args::command());
+    command
+        .try_get_matches_from_mut(std::env::args_os())
+        .and_then(|matches| Args::from_arg_matches(&matches))
+        .unwrap_or_else(|error| unknown_flags::exit(error.format(&mut command)))
+}
+
+/// The command with values below zero let through, so that the checks of each setting speak of them.
+fn taking_negative_numbers(command: clap::Command) -> clap::Command {
+    command
+        .mut_args(|argument| match argument.get_action().takes_values() && !argument.is_positional() {
+            true => argument.allow_negative_numbers(true),
+            false => argument,
+        })
+        .mut_subcommands(taking_negative_numbers)
 }
 
 /// Why a command ended early, in words, and how the program ends.

@@ -27,8 +27,8 @@ fn mock() -> Mock {
 /// The program with these words, and with files in the folder that it runs in.
 fn with_files(program: Program, words: &[&str], files: &[(&str, &[u8])]) -> Program {
     for (name, _) in files {
-        let folder = program.folder().join(name).parent().map(Path::to_owned).unwrap();
-        fs::create_dir_all(folder).unwrap();
+        let folder = program.folder().join(name).parent().map(Path::to_owned).expect("the files of a test are its own");
+        fs::create_dir_all(folder).expect("the files of a test are its own");
     }
     let program = program.args(words);
     files.iter().fold(program, |program, (name, content)| program.file(name, content))
@@ -39,28 +39,33 @@ fn bundled(words: &[&str], files: &[(&str, &[u8])]) -> Outcome {
     let program = with_files(Program::new().args(["bundle", "--output", "run.bundle"]), words, files);
     let outcome = program.run().expect_code(0);
     for (name, _) in files {
-        fs::remove_file(outcome.folder().join(name)).unwrap();
+        fs::remove_file(outcome.folder().join(name)).expect("the files of a test are its own");
     }
     outcome
 }
 
 fn path(outcome: &Outcome) -> String {
-    outcome.folder().join("run.bundle").to_str().unwrap().to_owned()
+    outcome.folder().join("run.bundle").to_str().expect("the files of a test are its own").to_owned()
 }
 
 /// Runs a bundle, with a temporary folder that has to be empty afterwards.
 fn run_bundle(bundle: &str, words: &[&str], code: i32) -> Outcome {
     let program = Program::profile().args(["--bundle", bundle]).args(words);
     let scratch = program.folder().join("scratch");
-    fs::create_dir(&scratch).unwrap();
+    fs::create_dir(&scratch).expect("the files of a test are its own");
     let outcome = program.env("TMPDIR", &scratch).run().expect_code(code);
-    assert_eq!(fs::read_dir(&scratch).unwrap().count(), 0, "what was unpacked is left behind");
+    assert_eq!(
+        fs::read_dir(&scratch).expect("the files of a test are its own").count(),
+        0,
+        "what was unpacked is left behind"
+    );
     outcome
 }
 
 /// What was sent, whatever the order in which it came.
 fn bodies(truth: &[Truth]) -> Vec<&str> {
-    let mut bodies: Vec<_> = truth.iter().map(|truth| truth.body.as_deref().unwrap()).collect();
+    let mut bodies: Vec<_> =
+        truth.iter().map(|truth| truth.body.as_deref().expect("the files of a test are its own")).collect();
     bodies.sort_unstable();
     bodies
 }
@@ -72,7 +77,12 @@ fn sends_the_same(settings: &[&str], files: &[(&str, &[u8])]) -> Outcome {
     let settings = [&["--model", "mock", "--url", &url][..], settings].concat();
     let bundle = bundled(&settings, files);
     let run = run_bundle(&path(&bundle), &[], 0);
-    let seed = bundle.stdout.split_once("seed ").and_then(|(_, rest)| rest.split_once(',')).unwrap().0;
+    let seed = bundle
+        .stdout
+        .split_once("seed ")
+        .and_then(|(_, rest)| rest.split_once(','))
+        .expect("the files of a test are its own")
+        .0;
     let direct = with_files(Program::profile().args(["--random-seed", seed]), &settings, files).run().expect_code(0);
     assert_eq!(run.text("inputs.json"), direct.text("inputs.json"));
     let truth = mock.stop();
@@ -87,13 +97,22 @@ fn sends_the_same(settings: &[&str], files: &[(&str, &[u8])]) -> Outcome {
 fn searched(folder: &Path, text: &str) -> (Vec<String>, bool) {
     let (mut names, mut holds, mut folders) = (Vec::new(), false, vec![folder.to_owned()]);
     while let Some(next) = folders.pop() {
-        for path in fs::read_dir(next).unwrap().map(|entry| entry.unwrap().path()) {
+        for path in fs::read_dir(next)
+            .expect("the files of a test are its own")
+            .map(|entry| entry.expect("the files of a test are its own").path())
+        {
             if path.is_dir() {
                 folders.push(path);
                 continue;
             }
-            holds |= String::from_utf8_lossy(&fs::read(&path).unwrap()).contains(text);
-            names.push(path.strip_prefix(folder).unwrap().to_str().unwrap().to_owned());
+            holds |= String::from_utf8_lossy(&fs::read(&path).expect("the files of a test are its own")).contains(text);
+            names.push(
+                path.strip_prefix(folder)
+                    .expect("the files of a test are its own")
+                    .to_str()
+                    .expect("the files of a test are its own")
+                    .to_owned(),
+            );
         }
     }
     names.sort();
@@ -109,13 +128,22 @@ fn a_run_from_a_bundle_sends_the_bytes_of_the_run_that_it_was_made_of() {
 }
 
 #[test]
-fn a_bundle_has_the_tokenizer_in_it() {
+fn a_bundle_has_the_tokenizer_in_it_wherever_it_came_from() {
     let json = fs::read(tokenizer()).unwrap();
-    let settings = ["--tokenizer", "here", "--isl", "20", "--osl", "4", "--request-count", "6"];
-    let run = sends_the_same(&settings, &[("here/tokenizer.json", &json)]);
-    // Made up to the length by that tokenizer, and counted with it.
-    for record in run.jsonl("profile_export.jsonl") {
-        assert_eq!(record["metrics"]["input_sequence_length"]["value"], 20, "{record}");
+    let cached = "cache/huggingface/hub/models--acme--tiny";
+    let of_cache: &[(&str, &[u8])] =
+        &[(&format!("{cached}/refs/main"), b"c0ffee\n"), (&format!("{cached}/snapshots/c0ffee/tokenizer.json"), &json)];
+    for (tokenizer, files) in [
+        ("here", &[("here/tokenizer.json", &json[..]), ("here/chat_template.jinja", b"{{ messages }}")][..]),
+        ("any-name.json", &[("any-name.json", &json)]),
+        ("acme/tiny", of_cache),
+    ] {
+        let settings = ["--tokenizer", tokenizer, "--isl", "20", "--osl", "4", "--request-count", "6"];
+        let run = sends_the_same(&settings, files);
+        // Made up to the length by that tokenizer, and counted with it.
+        for record in run.jsonl("profile_export.jsonl") {
+            assert_eq!(record["metrics"]["input_sequence_length"]["value"], 20, "{tokenizer}: {record}");
+        }
     }
 }
 

@@ -323,11 +323,12 @@ fn a_mark_against_the_cache_makes_every_sessions_prompt_another_and_stays_in_its
 }
 
 const TREE: &str = r#"{"session_id": "root", "turns": [
-    {"messages": [{"role": "user", "content": "plan"}], "max_tokens": 2, "forks": ["fork"], "spawns": [{"children": ["spawn"], "join_at": 2}]},
+    {"messages": [{"role": "user", "content": "plan"}], "max_tokens": 2, "forks": ["fork", {"child": "leaf", "background": true}], "spawns": [{"children": ["spawn"], "join_at": 2}]},
     {"messages": [{"role": "user", "content": "after the fork"}], "max_tokens": 3},
     {"messages": [{"role": "user", "content": "after the spawn"}], "max_tokens": 4}], "pre_session_spawns": ["early"]}
 {"session_id": "fork", "turns": [{"messages": [{"role": "user", "content": "forked"}], "max_tokens": 5}, {"messages": [{"role": "user", "content": "forked on"}]}]}
 {"session_id": "spawn", "turns": [{"messages": [{"role": "user", "content": "spawned"}], "max_tokens": 6}, {"messages": [{"role": "user", "content": "spawned on"}], "delay": 30}]}
+{"session_id": "leaf", "turns": [{"messages": [{"role": "user", "content": "forked last"}]}]}
 {"session_id": "early", "turns": [{"messages": [{"role": "user", "content": "first of all"}], "max_tokens": 1}]}
 "#;
 
@@ -339,7 +340,7 @@ fn forks_begin_with_the_history_spawns_without_one_and_joins_wait() {
             format!("--input-file tree.jsonl --osl 2 --workers {workers} --num-conversations 3 --concurrency 3");
         let sent = Sent::run(MockConfig::default(), &[("tree.jsonl", &tree)], &words);
         are_in_order(&sent);
-        let per_root = 3 + 2 + 2 + 1;
+        let per_root = 3 + 2 + 2 + 1 + 1;
         assert_eq!(sent.results.outcomes(), all_ok(3 * per_root));
         let named = |name: &str| {
             let sessions = sent.sessions();
@@ -353,11 +354,11 @@ fn forks_begin_with_the_history_spawns_without_one_and_joins_wait() {
             turns
         };
         let said = |text: &str| ("user".to_owned(), text.to_owned());
-        for fork in named("fork") {
-            let history = fork[0].messages();
-            assert_eq!(history.len(), 3);
-            assert_eq!((&history[0], &history[2]), (&said("plan"), &said("forked")));
-            assert_eq!(history[1].1, " time year", "the reply to the turn that it forks from");
+        for (name, first) in [("fork", "forked"), ("leaf", "forked last")] {
+            for turns in named(name) {
+                let reply = ("assistant".to_owned(), " time year".to_owned());
+                assert_eq!(turns[0].messages(), [said("plan"), reply, said(first)], "{name}");
+            }
         }
         for (name, first) in [("spawn", "spawned"), ("early", "first of all"), ("root", "plan")] {
             assert!(named(name).iter().all(|turns| turns[0].messages() == [said(first)]), "{name}");
@@ -408,4 +409,14 @@ fn users_begin_at_different_turns_and_keep_their_pace() {
             assert!(marked.insert(first[1].1.clone()), "a mark was used twice: {first:?}");
         }
     }
+}
+
+#[test]
+fn users_who_come_round_to_a_session_again_send_it_under_another_name() {
+    let words = "--user-centric-rate 400 --num-users 4 --session-turns-mean 2 --num-dataset-entries 5 --request-count 40 \
+                 --isl 5 --osl 2 --random-seed 1";
+    // Reading the records refuses an identifier that comes twice.
+    let sent = Sent::run(MockConfig::default(), &[], words);
+    assert_eq!(sent.results.outcomes(), all_ok(40));
+    assert!(sent.sessions().values().all(|turns| turns.len() <= 2));
 }

@@ -3,11 +3,15 @@
 use super::{
     RUN, archive,
     manifest::{LeftOut, Manifest},
-    settings::paths,
+    settings::{Names, of_the_machine, paths},
+    tokenizer::BUILT_IN,
 };
 use crate::Failure;
 use inferometer_host::Registry;
-use inferometer_model::config::RawConfig;
+use inferometer_model::{
+    config::RawConfig,
+    file::{self, PluginSettings},
+};
 use serde_json::{Map, Value};
 use std::{
     fs,
@@ -57,6 +61,8 @@ pub(crate) fn open(path: &Path) -> Result<Opened, Failure> {
         Failure::usage(format!("--bundle {shown}: its {RUN} {why}; make it anew with `inferometer bundle`"))
     };
     at_home(&manifest, &folder).map_err(wrong)?;
+    let (settings, plugins) = file::load(&RawConfig::default(), Some(&folder.join(RUN))).map_err(Failure::usage)?;
+    check(&settings, &plugins, &folder).map_err(wrong)?;
     Ok(Opened { manifest, folder, _scratch: scratch })
 }
 
@@ -81,6 +87,26 @@ fn at_home(manifest: &Manifest, folder: &Path) -> Result<(), String> {
     })?;
     let text = super::settings::text(&tables).map_err(|failure| failure.message)?;
     fs::write(&file, text).map_err(|error| format!("cannot be written: {error}"))
+}
+
+/// Whoever made the bundle, it reads no other files of this machine, loads no code from it, and replaces nothing on it.
+fn check(settings: &RawConfig, plugins: &PluginSettings, folder: &Path) -> Result<(), String> {
+    let Ok(Value::Object(mut tables)) = serde_json::to_value(settings) else {
+        return Err("holds a path that is not UTF-8".to_owned());
+    };
+    if let Some(setting) = of_the_machine(&tables) {
+        return Err(format!("says '{setting}', which is for whoever runs it to say"));
+    }
+    if !plugins.path.is_empty() {
+        return Err("says where plugins lie, which is for whoever runs it to say".to_owned());
+    }
+    paths(&mut tables, &mut |names, path| {
+        let is_builtin = names == Names::Tokenizer && BUILT_IN.contains(&path.as_str());
+        match is_builtin || Path::new(path).starts_with(folder) {
+            true => Ok(()),
+            false => Err(format!("names '{path}', which is not in the bundle")),
+        }
+    })
 }
 
 impl Opened {
@@ -138,5 +164,58 @@ pub(crate) fn clear_away() {
     if let Some(folder) = UNPACKED.lock().unwrap_or_else(PoisonError::into_inner).take() {
         // Nobody is left to hear of a failure.
         let _ = fs::remove_dir_all(folder);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bundle::stage::Stage;
+
+    /// A bundle with these settings and one file of data.
+    fn opened(settings: &str) -> Result<Opened, String> {
+        let folder = tempfile::tempdir().unwrap();
+        let staged = folder.path().join("staged");
+        fs::create_dir(&staged).unwrap();
+        let mut stage = Stage::new(staged.clone());
+        stage.add(RUN, settings.as_bytes()).unwrap();
+        stage.add("data/input/a.jsonl", &b"{}"[..]).unwrap();
+        let mut manifest = Manifest::new(7, String::new(), Vec::new(), Vec::new());
+        manifest.files = stage.into_files();
+        let path = folder.path().join("own.bundle");
+        archive::write(fs::File::create(&path).unwrap(), &manifest, &staged).unwrap();
+        open(&path).map_err(|failure| failure.message)
+    }
+
+    #[test]
+    fn the_files_of_a_bundle_lie_in_a_folder_called_after_it_while_it_is_open() {
+        let opened = opened("model = 'm'\ninput-file = 'data/input/a.jsonl'\ntokenizer = 'o200k_base'").ok().unwrap();
+        let (settings, _) = file::load(&RawConfig::default(), Some(&opened.config())).unwrap();
+        let input = settings.data.input_file.unwrap();
+        assert!(input.ends_with("own.bundle/data/input/a.jsonl") && input.is_file(), "{}", input.display());
+        assert_eq!((settings.tokenizer.as_deref(), opened.seed()), (Some("o200k_base"), 7));
+        drop(opened);
+        assert!(!input.exists());
+    }
+
+    #[test]
+    fn a_bundle_reads_loads_and_replaces_nothing_of_the_machine_it_is_run_on() {
+        for (settings, expected) in [
+            ("input-file = '/etc/passwd'", "'/etc/passwd', which is not in the bundle"),
+            ("dataset_path = '/etc/passwd'", "'/etc/passwd', which is not in the bundle"),
+            ("input-file = 'data/../../../etc/passwd'", "which is not in the bundle"),
+            ("[[phase]]\nrequest-rate-series = '/etc/passwd'", "which is not in the bundle"),
+            ("tokenizer = 'acme/tiny'", "'acme/tiny', which is not in the bundle"),
+            ("plugin = ['/tmp/evil.so']", "'plugin'"),
+            ("allow_unsafe_permissions = true", "'allow-unsafe-permissions'"),
+            ("result-dir = '/home'", "'artifact-dir'"),
+            ("overwrite = true", "'overwrite'"),
+            ("[plugins]\npath = ['/tmp']", "where plugins lie"),
+            ("no such = toml", "run.toml"),
+            ("nonsense = 1", "'nonsense'"),
+        ] {
+            let error = opened(settings).err().unwrap_or_else(|| panic!("{settings} is let through"));
+            assert!(error.contains(expected), "{settings}: {error}");
+        }
     }
 }

@@ -53,6 +53,11 @@ pub(super) fn tables(settings: &RawConfig, plugins: &PluginSettings, seed: u64) 
     Ok(tables)
 }
 
+/// A setting of the machine that is among `tables`, if any.
+pub(super) fn of_the_machine(tables: &Map<String, Value>) -> Option<&'static str> {
+    OF_THE_MACHINE.into_iter().find(|name| tables.get(*name).is_some_and(|value| !is_nothing(value)))
+}
+
 /// The text of the file.
 pub(super) fn text(tables: &Map<String, Value>) -> Result<String, Failure> {
     toml::Table::try_from(tables)

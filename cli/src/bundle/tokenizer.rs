@@ -10,7 +10,7 @@ use std::{
 };
 
 /// The vocabularies that every program has.
-const BUILT_IN: [&str; 2] = ["o200k_base", "cl100k_base"];
+pub(super) const BUILT_IN: [&str; 2] = ["o200k_base", "cl100k_base"];
 /// What lies beside the vocabulary and says how messages become text.
 const BESIDE: [&str; 3] = ["tokenizer_config.json", "chat_template.jinja", "chat_template.json"];
 /// The folder of further templates.

@@ -56,8 +56,6 @@ pub(crate) struct Counters {
     pub(crate) ok: AtomicU64,
     pub(crate) failed: AtomicU64,
     pub(crate) events: AtomicU64,
-    /// Turns of all phases that were not sent, since the reply they build on was not got.
-    pub(crate) unsent: AtomicU64,
 }
 
 impl Counters {

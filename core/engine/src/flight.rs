@@ -34,8 +34,6 @@ pub(crate) struct Flight {
     paused: bool,
     /// The body, where it cannot be made again.
     body: Option<Vec<u8>>,
-    /// Why it is not sent.
-    dropped: &'static str,
     kept: bool,
 }
 
@@ -90,7 +88,6 @@ impl Flight {
             exchange: 0,
             paused: false,
             body: None,
-            dropped: "the phase ended before it got a slot",
             kept: false,
         }
     }
@@ -126,9 +123,14 @@ impl Flight {
         self.row.intended
     }
 
+    /// The schedule wants it later than was known.
+    pub(crate) fn postpone(&mut self, to: u64) {
+        self.row.intended = self.row.intended.max(to);
+    }
+
     /// It is not sent, for that reason; the row as it was kept.
     pub(crate) fn give_up(mut self, why: &'static str) -> Row {
-        self.dropped = why;
+        self.keep(Some(Failure::new(FailureKind::Dropped, why)));
         self.row
     }
 
@@ -155,6 +157,13 @@ impl Flight {
         let mut outgoing = Cow::Borrowed(outgoing);
         loop {
             let head = job.server.head(to, &outgoing)?;
+            // However many exchanges it takes, it is broken off at one time.
+            let since = |written: u64| Duration::from_nanos(job.clock.now().saturating_sub(written));
+            let written = reading.row.written;
+            let break_off = break_off.map(|after| match written {
+                ABSENT_NS => after,
+                written => after.saturating_sub(since(written)),
+            });
             let sending = Sending { to, head: &head, ids: *ids, body: body(&outgoing), break_off };
             let ended = worker.client.exchange(sending, lane, stamps, &mut reading).await;
             match ended {
@@ -233,7 +242,7 @@ impl Drop for Flight {
     fn drop(&mut self) {
         if !self.kept {
             let failure = if self.row.permitted == ABSENT_NS {
-                Failure::new(FailureKind::Dropped, self.dropped)
+                Failure::new(FailureKind::Dropped, "the phase ended before it could be sent")
             } else {
                 Failure::new(FailureKind::Cancelled, "stopped before the answer was complete")
             };

@@ -4,7 +4,7 @@ use crate::{
     EngineError,
     base::Base,
     control::Control,
-    data::{self, Order, Pool},
+    data::{self, Listed, Order, Pool},
     slots::Slots,
 };
 use inferometer_abi::{
@@ -36,7 +36,9 @@ const CONTENT_TYPE: &str = "Content-Type";
 /// The strategy that follows the data's own times.
 pub(crate) const FIXED_SCHEDULE: &str = "fixed_schedule";
 /// The strategy whose users take the data's sessions in turn.
-const USER_CENTRIC: &str = "user_centric";
+pub(crate) const USER_CENTRIC: &str = "user_centric";
+/// The strategy that keeps so many sessions in progress.
+const CLOSED_LOOP: &str = "concurrency";
 
 /// What all workers share.
 pub(crate) struct Job {
@@ -123,6 +125,8 @@ pub(crate) struct Phase {
     order: Option<Order>,
     /// Requests that had to wait for their session.
     waited: AtomicU64,
+    /// Turns that were not sent, since the reply they build on was not got.
+    pub(crate) unsent: AtomicU64,
 }
 
 impl Phase {
@@ -149,13 +153,13 @@ impl Phase {
                     )));
                 }
                 replay = Some(replayed.course);
-                order = Some(Order::Listed(replayed.in_order().into()));
+                order = Some(Order::Listed(Arc::new(Listed::new(replayed.in_order(), pool.sessions()))));
             }
         } else if plan.strategy == USER_CENTRIC {
             order = Some(Order::InTurn(pool.sessions()));
         }
-        // A closed loop's strategy opens its slots one after another by itself.
-        let ramp_ns = if plan.is_open_loop() { plan.concurrency_ramp_ns } else { 0 };
+        // The closed loop's strategy opens its slots one after another by itself.
+        let ramp_ns = if plan.strategy == CLOSED_LOOP { 0 } else { plan.concurrency_ramp_ns };
         Ok(Self {
             budget: Arc::new(Budget::new(plan.stop.requests, sessions)),
             slots: plan.concurrency.map(|slots| Slots::new(slots, ramp_ns)),
@@ -167,13 +171,14 @@ impl Phase {
             replay,
             order,
             waited: AtomicU64::new(0),
+            unsent: AtomicU64::new(0),
             plan,
         })
     }
 
-    /// The order in which it goes through the data set, if those before it have begun so many sessions.
-    pub(crate) fn order(&self, first_session: u64) -> Order {
-        self.order.clone().unwrap_or(Order::Sampled(self.sampler, first_session))
+    /// The order in which it goes through the data set.
+    pub(crate) fn order(&self) -> Order {
+        self.order.clone().unwrap_or(Order::Sampled(self.sampler))
     }
 
     /// A turn's think time, as the phase has it.
@@ -188,24 +193,31 @@ impl Phase {
         Some(course.at(time.timestamp_ns))
     }
 
-    /// Begins it at `start_ns`. The data set is gone through once over all phases: it goes on where `before` ended.
-    pub(crate) fn begin(&self, start_ns: u64, before: Option<&Self>, pool: &Pool) {
+    /// Begins it at the time that `start_ns` gives when all is ready. Phases with the sampler's order go through the data
+    /// set together: each goes on where `before` ended.
+    pub(crate) fn begin(&self, before: Option<&Self>, pool: &Pool, start_ns: impl FnOnce() -> u64) {
         if let Some(before) = before {
             let first = before.first_session.load(SeqCst) + before.budget.sessions();
             self.first_session.store(first, SeqCst);
-            pool.read_ahead(self.order(first));
+            pool.read_ahead(self.order());
         }
-        self.start_ns.store(start_ns, SeqCst);
+        self.start_ns.store(start_ns(), SeqCst);
     }
 
     /// The session that an arrival stands for.
     pub(crate) fn course(&self, arrival: &Arrival, pool: &Pool) -> Course {
         let number = arrival.session;
         if arrival.is_exact {
-            return Course { number, entry: number % pool.sessions(), place: None };
+            let entry = number % pool.sessions();
+            let place = match &self.order {
+                Some(Order::InTurn(_)) => Some(number),
+                Some(order) => order.place(entry),
+                None => None,
+            };
+            return Course { number, entry, place, server: number };
         }
-        let entry = self.sampler.entry(self.first_session.load(SeqCst).wrapping_add(number));
-        Course { number, entry, place: Some(number) }
+        let place = self.first_session.load(SeqCst).wrapping_add(number);
+        Course { number, entry: self.sampler.entry(place), place: Some(place), server: number }
     }
 
     /// It is over.
@@ -226,8 +238,10 @@ impl Phase {
 /// Which session a flight belongs to.
 #[derive(Clone, Copy)]
 pub(crate) struct Course {
-    /// Its number in the schedule: identifiers and destinations go by it.
+    /// Its number in the schedule: identifiers go by it.
     pub(crate) number: u64,
+    /// What its destination goes by: its number, or that of the session that began it.
+    pub(crate) server: u64,
     /// Its number in the data set.
     pub(crate) entry: u64,
     /// Its place in the order that is read ahead, where that is known.

@@ -12,6 +12,9 @@ use std::collections::BTreeMap;
 /// A request that is sent so far behind the schedule is late, in nanoseconds.
 const LATE_NS: u64 = 10_000_000;
 
+/// Share of a phase's duration in which it sent, with which it was the duration that ended it.
+const BY_TIME: f64 = 0.9;
+
 /// What a phase's requests have shown of the schedule so far.
 #[derive(Default)]
 pub(crate) struct Pace {
@@ -26,6 +29,9 @@ pub(crate) struct Pace {
     arrivals: u64,
     /// Time in flight of all requests together, in nanoseconds.
     busy_ns: u128,
+    /// Sends and intended sends of first turns alone, with their numbers.
+    begun: (Span, u64),
+    to_begin: (Span, u64),
     has_later_turns: bool,
     /// First and last send of the requests intended at one instant, where the schedule has bursts.
     bursts: Option<BTreeMap<u64, Span>>,
@@ -70,6 +76,10 @@ impl Pace {
         self.arrivals += 1;
         self.intended.add(row.intended);
         self.has_later_turns |= row.turn > 0;
+        if row.turn == 0 {
+            self.to_begin.0.add(row.intended);
+            self.to_begin.1 += 1;
+        }
         if let Some(bursts) = &mut self.bursts {
             bursts.entry(row.intended).or_default();
         }
@@ -78,6 +88,10 @@ impl Pace {
         }
         self.sent += 1;
         self.sends.add(row.sent);
+        if row.turn == 0 {
+            self.begun.0.add(row.sent);
+            self.begun.1 += 1;
+        }
         self.busy_ns += u128::from(row.end.saturating_sub(row.permitted));
         let lag_ns = row.sent.saturating_sub(row.intended);
         self.late += u64::from(lag_ns > LATE_NS);
@@ -94,14 +108,17 @@ impl Pace {
 
     /// What is to be told of a phase of `plan` and `window`.
     pub(crate) fn report(&self, plan: &PhasePlan, window: Option<Window>) -> LoadReport {
-        // A rate that changes is known by its arrivals.
-        let is_even = plan.strategy_options.is_empty() || !plan.is_open_loop();
-        let asked_rate = plan.rate.filter(|_| is_even);
-        let asked_rate = asked_rate.or_else(|| self.intended_rate().filter(|_| plan.is_open_loop()));
-        let achieved_rate = self.sends.rate(self.sent);
+        let asked_rate = plan.is_open_loop().then(|| self.intended_rate(plan)).flatten();
+        let asked_rate = asked_rate.or(plan.rate.filter(|_| !plan.is_open_loop()));
+        let requests_rate = self.sends.rate(self.sent);
+        let by_session = self.is_by_session(plan);
+        let achieved_rate = if by_session { self.begun.0.rate(self.begun.1) } else { requests_rate };
         let lasted = window.filter(|window| window.duration_ns() > 0);
         let in_flight = lasted.map(|window| self.busy_ns as f64 / window.duration_ns() as f64);
         let achieved = match (asked_rate, achieved_rate, in_flight) {
+            (Some(_), Some(rate), _) if by_session => {
+                format!("{rate:.1} sessions/s, {:.1} requests/s", requests_rate.unwrap_or_default())
+            }
             (Some(_), Some(rate), _) => format!("{rate:.1} requests/s"),
             (None, _, Some(in_flight)) => format!("{in_flight:.1} requests in flight"),
             _ => String::new(),
@@ -125,12 +142,26 @@ impl Pace {
             tail_s: window
                 .filter(|_| self.sent > 0)
                 .map(|window| window.end_ns.saturating_sub(self.sends.last) as f64 / 1e9),
-            sends_by_time: plan.stop.duration_ns.is_some(),
+            sends_by_time: self.lasted_as_long(plan),
         }
     }
 
+    /// Whether sending ended by the clock.
+    fn lasted_as_long(&self, plan: &PhasePlan) -> bool {
+        let lasted = self.sends.last.saturating_sub(self.intended.first);
+        plan.stop.duration_ns.is_some_and(|duration| self.sent > 0 && lasted as f64 >= BY_TIME * duration as f64)
+    }
+
+    /// Whether the rate of `plan` is one of sessions, whose later turns come by themselves.
+    fn is_by_session(&self, plan: &PhasePlan) -> bool {
+        self.has_later_turns && plan.rate.is_some() && plan.is_open_loop()
+    }
+
     /// Arrivals a second, as the schedule wanted them.
-    fn intended_rate(&self) -> Option<f64> {
+    fn intended_rate(&self, plan: &PhasePlan) -> Option<f64> {
+        if self.is_by_session(plan) {
+            return self.to_begin.0.rate(self.to_begin.1);
+        }
         let Some(bursts) = &self.bursts else { return self.intended.rate(self.arrivals) };
         // Each burst is worth the time until the next one.
         let count = bursts.len() as u64;
@@ -169,13 +200,23 @@ impl Pace {
                 let users = option("users").and_then(Value::as_u64).unwrap_or(1);
                 Some(format!("{users} users, {rate:.1} requests/s"))
             }
-            (strategy, Some(rate)) => Some(format!("{rate:.1} requests/s, {strategy}")),
-            _ => series(),
+            (strategy, Some(_)) if option("series").is_some() => series().or_else(|| Some(strategy.to_owned())),
+            (strategy, Some(rate)) => {
+                let unit = if self.is_by_session(plan) { "sessions/s" } else { "requests/s" };
+                let ramp = option("ramp_s").and_then(Value::as_f64);
+                let ramp = ramp.map_or_else(String::new, |seconds| format!(", growing over {seconds} s"));
+                Some(format!("{rate:.1} {unit}, {strategy}{ramp}"))
+            }
+            _ => None,
+        };
+        let ramp = match plan.concurrency_ramp_ns {
+            0 => String::new(),
+            ns => format!(", growing over {} s", ns as f64 / 1e9),
         };
         let asked = match (shape, plan.concurrency) {
-            (Some(shape), Some(limit)) => format!("{shape}, at most {}", slots(limit)),
+            (Some(shape), Some(limit)) => format!("{shape}, at most {}{ramp}", slots(limit)),
             (Some(shape), None) => shape,
-            (None, Some(limit)) => slots(limit),
+            (None, Some(limit)) => slots(limit) + &ramp,
             (None, None) => plan.strategy.clone(),
         };
         match plan.prefill_concurrency {

@@ -158,7 +158,7 @@ impl Prepared {
             }
             strategies.push(own);
         }
-        job.pool.prepare(job.phases[0].order(0))?;
+        job.pool.prepare(job.phases[0].order())?;
         descriptors::provide(job.phases.iter().map(|phase| &phase.plan), workers.into(), collectors.len() as u64)?;
         Ok(Self {
             benchmark_id: benchmark_id(job.clock),
@@ -188,7 +188,7 @@ impl Prepared {
     /// The first `count` requests as they would be sent: session name and body.
     pub fn preview(&self, count: usize) -> Vec<(String, String)> {
         let pool = &self.job.pool;
-        let order = self.job.phases[0].order(0);
+        let order = self.job.phases[0].order();
         let sessions = (0..pool.sessions())
             .map_while(|place| order.entry(place))
             .map_while(|entry| pool.look_up(entry, false).ok());

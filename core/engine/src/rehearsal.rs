@@ -68,7 +68,7 @@ impl Prepared {
         let mut strategies: Vec<_> = self.strategies.into_iter().map(Vec::into_iter).collect();
         let mut before = None;
         for (index, phase) in self.job.phases.iter().enumerate() {
-            phase.begin(start_ns, before, &self.job.pool);
+            phase.begin(before, &self.job.pool, || start_ns);
             before = Some(phase);
             let own = strategies.iter_mut().filter_map(Iterator::next).collect();
             let mut rehearsal = Rehearsal {

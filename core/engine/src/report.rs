@@ -10,7 +10,7 @@ use crate::{
     store::Store,
     telemetry::SourceLog,
     totals::{PhaseTotals, Totals},
-    verdict::{Slots, verdict},
+    verdict::{Terms, verdict},
 };
 use inferometer_abi::documents::{Component, Export, PhaseReport, Report, Run, Series, TelemetrySource, Verdict};
 use inferometer_metrics::{
@@ -106,7 +106,8 @@ pub(crate) fn report(job: &Job, records: &Records, facts: Facts<'_>) -> (Report,
     notes.extend(resent_note(resent));
     let waited = measured().filter_map(|phase| phase.load.waited_for_data).sum();
     notes.extend(waited_note(waited));
-    notes.extend(unsent_note(job.control.counters.unsent.load(Relaxed)));
+    let profiling = job.phases.iter().filter(|phase| phase.plan.kind == PhaseKind::Profiling);
+    notes.extend(unsent_note(profiling.map(|phase| phase.unsent.load(Relaxed)).sum()));
     let unstreamed = |phase: &&PhaseReport| {
         phase.outcomes.ok > 0 && phase.kind == "profiling" && !phase.metrics.contains_key("time_to_first_token")
     };
@@ -157,8 +158,8 @@ pub(crate) fn report(job: &Job, records: &Records, facts: Facts<'_>) -> (Report,
         notes,
         sources: facts.logs.iter().map(|log| log.source.clone()).collect(),
     };
-    let slots: Vec<Slots> = facts.plan.phases.iter().map(Slots::of).collect();
-    report.verdict = verdict(&report, &slots);
+    let terms: Vec<Terms> = facts.plan.phases.iter().map(Terms::of).collect();
+    report.verdict = verdict(&report, &terms);
     (report, reach)
 }
 

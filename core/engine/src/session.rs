@@ -3,7 +3,7 @@
 use crate::{
     data::{Conversation, Made, Ready, Said, Session},
     flight::{Errand, Flight, Landed},
-    job::{Course, Phase},
+    job::{Course, Phase, USER_CENTRIC},
     slots::Slot,
     worker::Worker,
 };
@@ -50,7 +50,7 @@ pub(crate) async fn session(worker: &Rc<Worker>, phase: &Phase, start: Start) ->
     if phase.plan.on_overload == OnOverload::Drop && !is_branch && !worker.is_closed(job.clock.now()) {
         slot = phase.slots.as_ref().and_then(|slots| slots.try_take());
         if slot.is_none() && phase.slots.is_some() {
-            job.pool.release(course.entry);
+            job.pool.skip(course.place);
             let row = flight.give_up("no slot was free when its time had come");
             return last_words(worker, phase, &course, turn, turn + 1, &row);
         }
@@ -67,12 +67,12 @@ pub(crate) async fn session(worker: &Rc<Worker>, phase: &Phase, start: Start) ->
     let branches = Vec::new();
     let mut talk =
         Talk { worker, phase, course, session, conversation: inherited, lane, gap_ns, is_branch, is_fork, branches };
-    let flow = talk.run(flight, turn as usize, slot).await;
+    let flow = talk.run(flight, turn as usize, &mut slot).await;
+    // A session holds its slot until those that it began have ended.
     for (_, branch) in talk.branches.drain(..) {
         // One that panicked has stopped the run.
         let _ = branch.await;
     }
-    job.pool.release(course.entry);
     flow
 }
 
@@ -124,19 +124,26 @@ struct Talk<'a> {
 }
 
 impl<'a> Talk<'a> {
-    async fn run(&mut self, first: Flight, from: usize, mut held: Option<Slot<'a>>) -> Flow {
+    async fn run(&mut self, first: Flight, from: usize, held: &mut Option<Slot<'a>>) -> Flow {
         let (worker, phase, session) = (self.worker, self.phase, Arc::clone(&self.session));
         let job = &*worker.job;
         let per_request = phase.plan.concurrency_unit == ConcurrencyUnit::Requests;
         let (mut flight, mut turn) = (first, from);
         self.catch_up(turn);
         self.branch(BEFORE_FIRST);
-        self.join(turn as u32).await;
+        if self.is_joined_by(turn as u32) {
+            if per_request {
+                // Those that are waited for need slots as well.
+                *held = None;
+            }
+            self.join(turn as u32).await;
+            flight.postpone(job.clock.now());
+        }
         loop {
             let ready = &session.turns[turn];
             let intended = flight.intended();
             if held.is_none() && (per_request || !self.is_branch) {
-                held = match &phase.slots {
+                *held = match &phase.slots {
                     Some(slots) => slots.take().await,
                     None => None,
                 };
@@ -168,7 +175,7 @@ impl<'a> Talk<'a> {
                 (flight.give_up("the phase ended before it got a slot"), None)
             };
             if per_request {
-                held = None;
+                *held = None;
             }
             let end = if row.end == ABSENT_NS { now } else { row.end };
             let mut flow = flow(phase, &self.course, turn as u32, &row, end);
@@ -178,8 +185,9 @@ impl<'a> Talk<'a> {
                 Some(reply) => self.conversation.reply(&reply),
                 None if needs_reply => {
                     // Nothing can be built on a reply that was not got.
-                    let unsent = (session.turns.len() - turn - 1) as u64;
-                    job.control.counters.unsent.fetch_add(unsent, Relaxed);
+                    if row.permitted != ABSENT_NS {
+                        phase.unsent.fetch_add((session.turns.len() - turn - 1) as u64, Relaxed);
+                    }
                     flow.turns = turn as u32 + 1;
                     return flow;
                 }
@@ -188,8 +196,9 @@ impl<'a> Talk<'a> {
             self.branch(turn as u32);
             turn += 1;
             let Some(next) = session.turns.get(turn) else { return flow };
-            let joined = self.join(turn as u32).await;
-            let ended = if joined { job.clock.now().max(end) } else { end };
+            let joins = self.is_joined_by(turn as u32);
+            self.join(turn as u32).await;
+            let ended = if joins { job.clock.now().max(end) } else { end };
             let (due, delay_ns) = self.due(next, ended, intended);
             flow.next_delay_ns = delay_ns;
             // A turn that would come after the phase's end is none of its arrivals.
@@ -200,9 +209,9 @@ impl<'a> Talk<'a> {
             if !self.is_branch {
                 worker.tell(&flow, true);
             }
-            flight = Flight::new(worker, request, &self.course, turn as u32, due);
             if due > job.clock.now() {
-                let thinks = per_request && !self.is_branch;
+                // A strategy that knows its users counts them whatever they do.
+                let thinks = per_request && !self.is_branch && phase.plan.strategy != USER_CENTRIC;
                 if thinks {
                     worker.thinks(true);
                 }
@@ -211,6 +220,8 @@ impl<'a> Talk<'a> {
                     worker.thinks(false);
                 }
             }
+            // Not before it is due: a run that is stopped meanwhile has no such arrival.
+            flight = Flight::new(worker, request, &self.course, turn as u32, due);
         }
     }
 
@@ -244,7 +255,9 @@ impl<'a> Talk<'a> {
             };
         }
         let begins = self.conversation.said().is_empty();
-        self.conversation.add(news);
+        // A fork has what every session begins with from the one it forks from.
+        let known = if is_first && self.is_fork { terms.preface_of(ready).len() } else { 0 };
+        self.conversation.add(&news[known..]);
         if terms.cache_bust != CacheBust::None && is_first && !self.is_fork {
             self.conversation = terms.marked(self.conversation.said(), &self.mark()).into();
         } else if let (true, Some(outgoing)) = (begins, &ready.encoded) {
@@ -284,7 +297,7 @@ impl<'a> Talk<'a> {
 
     /// The server that all of the session's requests go to.
     fn destination(&self) -> usize {
-        (self.course.number % self.worker.job.server.destinations.len() as u64) as usize
+        (self.course.server % self.worker.job.server.destinations.len() as u64) as usize
     }
 
     /// After how long a request is broken off on purpose, if it is one of those.
@@ -298,26 +311,28 @@ impl<'a> Talk<'a> {
     /// Begins the sessions that begin after `turn`.
     fn branch(&mut self, turn: u32) {
         let session = Arc::clone(&self.session);
-        for branch in session.branches.iter().filter(|branch| branch.after_turn == turn) {
+        let begun = session.branches.iter().enumerate().filter(|(_, branch)| branch.after_turn == turn);
+        for (place, branch) in begun {
             let job = &self.worker.job;
-            if branch.session >= job.pool.info.sessions + job.pool.info.branches {
-                continue;
-            }
             let now = job.clock.now();
             if self.worker.is_over(now) || job.control.is_stopped() {
                 return;
             }
             let Some(request) = self.phase.budget.request() else { return };
             // Numbers of a schedule's own sessions do not come near.
-            let number = mix(self.course.number ^ mix(branch.session)) | 1 << 63;
-            let course = Course { number, entry: branch.session, place: None };
-            let inherits = branch.flags & branch_flags::INHERITS != 0;
+            let number = mix(self.course.number ^ mix(branch.session ^ mix(place as u64))) | 1 << 63;
+            let course = Course { number, entry: branch.session, place: None, server: self.course.server };
+            let mut inherited = Conversation::default();
+            if branch.flags & branch_flags::INHERITS != 0 {
+                inherited = self.conversation.clone();
+                inherited.add(self.recorded_reply(turn));
+            }
             let start = Start {
                 course,
                 flight: Flight::new(self.worker, request, &course, 0, now),
                 turn: 0,
                 gap_ns: 0,
-                inherited: if inherits { self.conversation.clone() } else { Conversation::default() },
+                inherited,
                 is_branch: true,
             };
             let handle = tokio::task::spawn_local(run_branch(Rc::clone(self.worker), start));
@@ -325,17 +340,27 @@ impl<'a> Talk<'a> {
         }
     }
 
-    /// Waits for the sessions that `turn` waits for; whether there were any.
-    async fn join(&mut self, turn: u32) -> bool {
+    /// The reply to `turn` that the data set has recorded, if those are sent.
+    fn recorded_reply(&self, turn: u32) -> &[Arc<Said>] {
+        let next = self.session.turns.get(turn.wrapping_add(1) as usize).filter(|next| next.builds);
+        let Some(next) = next.filter(|_| !self.worker.job.pool.terms.live) else { return &[] };
+        &next.said[..next.news(false).len() - next.news(true).len()]
+    }
+
+    /// Whether `turn` waits for a session.
+    fn is_joined_by(&self, turn: u32) -> bool {
+        self.branches.iter().any(|(join, _)| *join == turn && turn != NO_TURN)
+    }
+
+    /// Waits for the sessions that `turn` waits for.
+    async fn join(&mut self, turn: u32) {
         let (wanted, others) = self.branches.drain(..).partition(|(join, _)| *join == turn && turn != NO_TURN);
         let wanted: Vec<(u32, JoinHandle<()>)> = wanted;
         self.branches = others;
-        let any = !wanted.is_empty();
         for (_, branch) in wanted {
             // One that panicked has stopped the run.
             let _ = branch.await;
         }
-        any
     }
 }
 

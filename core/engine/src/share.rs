@@ -25,7 +25,7 @@ pub(crate) fn workers(plan: &Plan) -> u32 {
 pub(crate) fn phase_spec(phase: &PhasePlan, seed: u64, shard: u32, shards: u32) -> PhaseSpec {
     let narrow = |count: u64| u32::try_from(count).unwrap_or(u32::MAX);
     let concurrency = narrow(phase.concurrency.unwrap_or(0));
-    PhaseSpec {
+    let spec = PhaseSpec {
         seed,
         requests: phase.stop.requests.unwrap_or(0),
         duration_ns: phase.stop.duration_ns.unwrap_or(0),
@@ -35,5 +35,6 @@ pub(crate) fn phase_spec(phase: &PhasePlan, seed: u64, shard: u32, shards: u32) 
         slots: concurrency / shards + u32::from(shard < concurrency % shards),
         rate: phase.rate.unwrap_or(0.0),
         reserved: [0; 6],
-    }
+    };
+    spec.with_sessions(phase.stop.sessions.unwrap_or(0))
 }

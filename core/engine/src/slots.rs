@@ -2,6 +2,7 @@
 
 use inferometer_load::timer::Timers;
 use inferometer_model::Clock;
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 /// A slot, until it is dropped.
@@ -14,6 +15,8 @@ pub(crate) struct Slots {
     count: u64,
     /// Time in which they grow from one to all, in nanoseconds.
     ramp_ns: u64,
+    /// How many there are.
+    grown: AtomicU64,
 }
 
 impl Slots {
@@ -21,7 +24,7 @@ impl Slots {
     pub(crate) fn new(count: u64, ramp_ns: u64) -> Self {
         let count = count.min(Semaphore::MAX_PERMITS as u64);
         let at_first = if ramp_ns == 0 { count } else { 1 };
-        Self { semaphore: Semaphore::new(at_first as usize), count, ramp_ns }
+        Self { semaphore: Semaphore::new(at_first as usize), count, ramp_ns, grown: AtomicU64::new(at_first) }
     }
 
     /// A slot as soon as there is one; whoever waits longest gets it first.
@@ -39,12 +42,15 @@ impl Slots {
         self.ramp_ns > 0
     }
 
-    /// Lets them grow from `start_ns` on.
+    /// Lets them grow from `start_ns` on. Every worker does so, since each may end before the others: the first to come to
+    /// a slot adds it.
     pub(crate) async fn grow(&self, clock: Clock, timers: &Timers, start_ns: u64) {
         for slot in 1..self.count {
             let after = u128::from(self.ramp_ns) * u128::from(slot) / u128::from(self.count - 1).max(1);
             timers.sleep_until(clock.instant(start_ns.saturating_add(after as u64))).await;
-            self.semaphore.add_permits(1);
+            if self.grown.compare_exchange(slot, slot + 1, SeqCst, SeqCst).is_ok() {
+                self.semaphore.add_permits(1);
+            }
         }
     }
 }
@@ -69,8 +75,11 @@ mod tests {
             let (timers, driver) = Timers::new().unwrap();
             let clock = Clock::start();
             let begun = clock.now();
+            let by_two = async {
+                tokio::join!(slots.grow(clock, &timers, begun), slots.grow(clock, &timers, begun));
+            };
             tokio::select! {
-                () = slots.grow(clock, &timers, begun) => {}
+                () = by_two => {}
                 () = driver => {}
             }
             assert!(clock.now() - begun >= 2_000_000);

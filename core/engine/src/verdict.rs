@@ -86,9 +86,8 @@ impl Limit {
 /// A reason, and what it does to the run.
 type Doubt = (Weight, String);
 
-/// Judges a report; `slots` are those that the arrivals of each of its phases may have had to wait for, which is the
-/// server's doing.
-pub(crate) fn verdict(report: &Report, slots: &[Slots]) -> Verdict {
+/// Judges a report; `terms` say what was asked of each of its phases.
+pub(crate) fn verdict(report: &Report, terms: &[Terms]) -> Verdict {
     let measured: Vec<_> = report.phases.iter().enumerate().filter(|(_, phase)| phase.kind == "profiling").collect();
     let (main, earlier) = measured.split_last().map_or((None, &[][..]), |(main, earlier)| (Some(*main), earlier));
     let mut doubts = match main.filter(|(_, phase)| phase.outcomes.ok > 0) {
@@ -97,13 +96,13 @@ pub(crate) fn verdict(report: &Report, slots: &[Slots]) -> Verdict {
             let precision = phase.precision.unwrap_or_default();
             let errors = of_errors(phase, &precision);
             let client = of_client(report, phase, &precision, !errors.is_empty());
-            [of_load(phase, slots[index]), errors, client].concat()
+            [of_load(phase, terms[index]), errors, client].concat()
         }
     };
     for &(index, phase) in earlier {
         let of_phase = match phase.outcomes.ok {
             0 => vec![(Degrades, "no request succeeded".to_owned())],
-            _ => of_load(phase, slots[index]),
+            _ => of_load(phase, terms[index]),
         };
         // The result is the last phase's: it may be believed though another one's may not.
         doubts.extend(of_phase.into_iter().map(|(_, reason)| (Degrades, format!("phase '{}': {reason}", phase.name))));
@@ -119,19 +118,22 @@ pub(crate) fn verdict(report: &Report, slots: &[Slots]) -> Verdict {
     Verdict { state: state.to_owned(), reasons: doubts.into_iter().map(|(_, reason)| reason).collect() }
 }
 
-/// Which slots an arrival of a phase may have had to wait for.
+/// What was asked of a phase that explains what became of its arrivals: which slots they may have had to wait for.
 #[derive(Clone, Copy, Default)]
-pub(crate) struct Slots {
+pub(crate) struct Terms {
     /// Those of `--concurrency`.
     requests: bool,
     /// Those of `--prefill-concurrency`.
     prefill: bool,
+    /// Requests are broken off because the user wants it.
+    cancels: bool,
 }
 
-impl Slots {
+impl Terms {
     /// Those of a phase of `plan`.
     pub(crate) fn of(plan: &PhasePlan) -> Self {
-        Self { requests: plan.concurrency.is_some(), prefill: plan.prefill_concurrency.is_some() }
+        let (requests, prefill) = (plan.concurrency.is_some(), plan.prefill_concurrency.is_some());
+        Self { requests, prefill, cancels: plan.cancellation.is_some() }
     }
 
     /// The flags that set their number, if there are any.
@@ -146,12 +148,12 @@ impl Slots {
 }
 
 /// Whether the load was the one that was asked, and all of it measured.
-fn of_load(phase: &PhaseReport, slots: Slots) -> Vec<Doubt> {
+fn of_load(phase: &PhaseReport, terms: Terms) -> Vec<Doubt> {
     let mut doubts = Vec::new();
     let (outcomes, load) = (&phase.outcomes, &phase.load);
     let unmade = load.waited_for_data.filter(|waited| *waited as f64 > UNMADE * outcomes.total as f64);
-    doubts.extend(late(phase, slots, unmade.is_some()));
-    if let (true, Some(unmade)) = (is_scheduled(load), unmade) {
+    doubts.extend(late(phase, terms, unmade.is_some()));
+    if let Some(unmade) = unmade {
         doubts.push((
             Degrades,
             format!(
@@ -162,19 +164,19 @@ fn of_load(phase: &PhaseReport, slots: Slots) -> Vec<Doubt> {
         ));
     }
     if let Some(weight) = UNSENT.judge_share(outcomes.dropped as f64 / outcomes.total as f64) {
-        let weight = if slots.flags().is_some() { Degrades } else { weight };
+        let weight = if terms.flags().is_some() { Degrades } else { weight };
         let dropped = match weight {
             Invalidates => format!("{} of {} were", outcomes.dropped, counted(outcomes.total, "arrival")),
             Degrades => were(outcomes.dropped, "arrival"),
         };
-        let why = slots.flags().map(|flags| format!(": no slot was free in time ({flags})"));
+        let why = terms.flags().map(|flags| format!(": no slot was free in time ({flags})"));
         doubts.push((weight, format!("{dropped} never sent{}", why.unwrap_or_default())));
     }
     if outcomes.error as f64 > ERRORS * outcomes.total as f64 {
         let (failed, total) = (outcomes.error, counted(outcomes.total, "request"));
         doubts.push((Degrades, format!("{failed} of {total} failed; latencies are of the others alone")));
     }
-    if outcomes.cancelled > 0 {
+    if outcomes.cancelled > 0 && !terms.cancels {
         let cancelled = were(outcomes.cancelled, "request");
         doubts.push((Degrades, format!("{cancelled} cancelled; latencies are of the others alone")));
     }
@@ -195,12 +197,12 @@ fn is_scheduled(load: &LoadReport) -> bool {
 }
 
 /// Whether requests were sent late, and what kept them: slots, unless prompts did (`unmade`) or the client itself.
-fn late(phase: &PhaseReport, slots: Slots, unmade: bool) -> Option<Doubt> {
+fn late(phase: &PhaseReport, terms: Terms, unmade: bool) -> Option<Doubt> {
     let load = &phase.load;
     let lag = load.lag_p99_ms.filter(|lag| is_scheduled(load) && *lag > LATE_MS)?;
     if load.strategy == "burst" {
         // A burst that waits for slots is to be sent as they get free, unless another burst comes meanwhile.
-        let is_judged = match slots.flags() {
+        let is_judged = match terms.flags() {
             Some(_) => load.asked_rate.is_some(),
             None => median_ms(phase, "request_latency").is_none_or(|median| BURST.judge(lag / median, lag).is_some()),
         };
@@ -216,7 +218,7 @@ fn late(phase: &PhaseReport, slots: Slots, unmade: bool) -> Option<Doubt> {
     // The delay from leave to send is of the client alone, as is what a busy one does not come round to.
     let is_client = precision.send_delay_p99_ms.is_some_and(|delay| delay > lag / 2.0)
         || precision.client_busy.is_some_and(|busy| busy > BUSY);
-    let why = slots.flags().filter(|_| !is_client && !unmade);
+    let why = terms.flags().filter(|_| !is_client && !unmade);
     let why = why
         .map(|flags| format!(": they waited for slots ({flags}), as the server did not answer as fast as they came"));
     let (rates, why) = (rates.unwrap_or_default(), why.unwrap_or_default());

@@ -129,7 +129,7 @@ pub(crate) fn run(assignment: Assignment) -> io::Result<Found> {
                 telemetry.read_between();
             }
             job.control.counters.begin_phase(index as u32 + 1);
-            phase.begin(job.clock.now(), index.checked_sub(1).map(|before| &job.phases[before]), &job.pool);
+            phase.begin(index.checked_sub(1).map(|before| &job.phases[before]), &job.pool, || job.clock.now());
         }
         gate.barrier.wait();
         let (wall, cpu, waited) = (job.clock.now(), thread_cpu_ns(), thread_wait_ns());
@@ -149,9 +149,7 @@ pub(crate) fn run(assignment: Assignment) -> io::Result<Found> {
             wake: Notify::new(),
         });
         let local = LocalSet::new();
-        if shard == 0 {
-            grow(&local, &worker);
-        }
+        grow(&local, &worker);
         let phase_under_way = async {
             tokio::select! {
                 biased;

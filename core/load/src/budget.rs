@@ -11,6 +11,17 @@ pub struct Budget {
     session_limit: u64,
 }
 
+/// Who numbers a session.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Numbered {
+    /// The budget: it is the next one.
+    Next,
+    /// The strategy, each once, from 0.
+    BySchedule(u64),
+    /// The data set.
+    ByData(u64),
+}
+
 impl Budget {
     /// A budget of so many requests and so many sessions; `None`: no limit.
     pub fn new(requests: Option<u64>, sessions: Option<u64>) -> Self {
@@ -28,9 +39,8 @@ impl Budget {
         Some(self.taken.fetch_add(1, Relaxed)).filter(|number| *number < self.limit)
     }
 
-    /// Begins a session, the next one or the one that a strategy numbers itself: the numbers of its first request and its
-    /// own, if both are to be had.
-    pub(crate) fn begin(&self, number: Option<u64>) -> Option<(u64, u64)> {
+    /// Begins a session: the numbers of its first request and its own, if both are to be had.
+    pub(crate) fn begin(&self, number: Numbered) -> Option<(u64, u64)> {
         // What is limited is taken first, so that nothing is taken in vain: where sessions are, there is a request for
         // each of their turns, and where they are not, there is always another.
         if self.session_limit == u64::MAX {
@@ -42,15 +52,16 @@ impl Budget {
         }
     }
 
-    fn session(&self, number: Option<u64>) -> Option<u64> {
-        let number = match number {
-            None => self.begun.fetch_add(1, Relaxed),
-            Some(number) => {
+    fn session(&self, number: Numbered) -> Option<u64> {
+        match number {
+            Numbered::Next => Some(self.begun.fetch_add(1, Relaxed)).filter(|number| *number < self.session_limit),
+            Numbered::BySchedule(number) => {
                 self.begun.fetch_max(number.saturating_add(1), Relaxed);
-                number
+                Some(number).filter(|number| *number < self.session_limit)
             }
-        };
-        (number < self.session_limit).then_some(number)
+            // The data set's numbers come in any order: so many begin.
+            Numbered::ByData(number) => (self.begun.fetch_add(1, Relaxed) < self.session_limit).then_some(number),
+        }
     }
 
     /// Sessions begun, or numbered by a strategy up to here.

@@ -1,7 +1,7 @@
 //! [`Pump`]: turns what a strategy says into arrivals, and ends the phase. A state machine: it is asked at a time and
 //! answers what to do, so it runs the same live, on a virtual clock and in a dry run.
 
-use crate::Budget;
+use crate::budget::{Budget, Numbered};
 use inferometer_abi::{
     api::TimingStrategy,
     types::{ANY_SESSION, Error, ErrorKind, Flow, Load, Result, Step, StepKind, step_flags},
@@ -138,10 +138,15 @@ impl Pump {
 
     /// Takes what the arrival needs from the budget, if it is still to be had.
     fn launch(&mut self, step: Step) -> Option<Arrival> {
-        let (request, session) = self.budget.begin((step.session != ANY_SESSION).then_some(step.session))?;
+        let is_exact = step.session != ANY_SESSION && step.flags & step_flags::EXACT != 0;
+        let number = match step.session {
+            ANY_SESSION => Numbered::Next,
+            number if is_exact => Numbered::ByData(number),
+            number => Numbered::BySchedule(number),
+        };
+        let (request, session) = self.budget.begin(number)?;
         self.load.open += 1;
         self.load.sent += 1;
-        let is_exact = step.session != ANY_SESSION && step.flags & step_flags::EXACT != 0;
         let (intended_ns, turn, gap_ns) = (step.at_ns, step.turn, step.gap_ns());
         Some(Arrival { request, session, is_exact, intended_ns, turn, gap_ns })
     }

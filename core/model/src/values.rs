@@ -1,6 +1,7 @@
 //! Values with units and lists, as flags and files spell them.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+use serde_json::Value;
 use std::{fmt, str::FromStr};
 
 /// A count: `200`, `10k`, `2M`.
@@ -12,6 +13,7 @@ impl FromStr for Count {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
+        refuse_list(text)?;
         let (digits, factor) = match text.as_bytes().last() {
             Some(b'k' | b'K') => (&text[..text.len() - 1], 1_000),
             Some(b'm' | b'M') => (&text[..text.len() - 1], 1_000_000),
@@ -23,8 +25,31 @@ impl FromStr for Count {
             .ok()
             .and_then(|n| n.checked_mul(factor))
             .map(Self)
-            .ok_or_else(|| format!("'{text}' is not a count; write a whole number such as 200, 10k or 2M"))
+            .ok_or_else(|| format!("'{}' is not a count; write a whole number such as 200, 10k or 2M", visible(text)))
     }
+}
+
+/// Refuses several values where one is asked for.
+fn refuse_list(text: &str) -> Result<(), String> {
+    if text.contains(',') {
+        return Err(format!(
+            "'{}' is a list, and sweeps over several values are not there yet; give one, and run once per value",
+            visible(text)
+        ));
+    }
+    Ok(())
+}
+
+/// The text with characters that a terminal would obey written out.
+pub(crate) fn visible(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c.is_control() {
+            true => shown.extend(c.escape_default()),
+            false => shown.push(c),
+        }
+    }
+    shown
 }
 
 impl<'de> Deserialize<'de> for Count {
@@ -32,7 +57,9 @@ impl<'de> Deserialize<'de> for Count {
         match Scalar::deserialize(deserializer)? {
             Scalar::Text(text) => text.parse().map_err(D::Error::custom),
             Scalar::Whole(n) => Ok(Self(n)),
-            Scalar::Real(_) => Err(D::Error::custom("a count must be a whole number")),
+            Scalar::Real(x) => {
+                Err(D::Error::custom(format_args!("{x} is not a count; write a whole number from 0 on")))
+            }
         }
     }
 }
@@ -45,7 +72,11 @@ impl FromStr for Number {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        text.trim().parse().map(Self).map_err(|_| format!("'{text}' is not a number; write one such as 4 or 0.5"))
+        refuse_list(text)?;
+        text.trim()
+            .parse()
+            .map(Self)
+            .map_err(|_| format!("'{}' is not a number; write one such as 4 or 0.5", visible(text)))
     }
 }
 
@@ -71,9 +102,9 @@ impl FromStr for Seconds {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        time(text, 1.0)
-            .map(Self)
-            .ok_or_else(|| format!("'{text}' is not a time; write seconds such as 30 or 0.5, or 500ms, 3m, 1h"))
+        time(text, 1.0).map(Self).ok_or_else(|| {
+            format!("'{}' is not a time; write seconds such as 30 or 0.5, or 500ms, 3m, 1h", visible(text))
+        })
     }
 }
 
@@ -92,9 +123,9 @@ impl FromStr for Millis {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        time(text, 1e3)
-            .map(Self)
-            .ok_or_else(|| format!("'{text}' is not a time; write milliseconds such as 500 or 0.5, or 3s, 2m"))
+        time(text, 1e3).map(Self).ok_or_else(|| {
+            format!("'{}' is not a time; write milliseconds such as 500 or 0.5, or 3s, 2m", visible(text))
+        })
     }
 }
 
@@ -125,12 +156,34 @@ macro_rules! numbers {
 }
 numbers!(Number, Seconds, Millis);
 
-#[derive(Deserialize)]
-#[serde(untagged)]
+/// A number or a text.
 enum Scalar {
     Whole(u64),
     Real(f64),
     Text(String),
+}
+
+impl Scalar {
+    /// The scalar that `value` is; anything else is refused with its text.
+    fn of<E: serde::de::Error>(value: Value) -> Result<Self, E> {
+        match value {
+            Value::String(text) => Ok(Self::Text(text)),
+            Value::Number(number) => Ok(match number.as_u64() {
+                Some(whole) => Self::Whole(whole),
+                None => Self::Real(number.as_f64().unwrap_or(f64::NAN)),
+            }),
+            Value::Array(_) => Err(E::custom(format_args!(
+                "{value} is a list, and sweeps over several values are not there yet; give one, and run once per value"
+            ))),
+            other => Err(E::custom(format_args!("{other} is neither a number nor text; write one of them"))),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Scalar {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::of(Value::deserialize(deserializer)?)
+    }
 }
 
 impl fmt::Display for Scalar {
@@ -145,24 +198,18 @@ impl fmt::Display for Scalar {
 
 /// Reads text that may also be written as a number, a list or a table; these become JSON.
 pub(crate) fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
-    Ok(match serde_json::Value::deserialize(deserializer)? {
-        serde_json::Value::Null => None,
-        serde_json::Value::String(text) => Some(text),
+    Ok(match Value::deserialize(deserializer)? {
+        Value::Null => None,
+        Value::String(text) => Some(text),
         value => Some(value.to_string()),
     })
 }
 
 /// Reads a list of values that may also be written as one, or as text with commas or blanks between them.
 pub(crate) fn list<'de, D: Deserializer<'de>, T: FromStr<Err = String>>(deserializer: D) -> Result<Vec<T>, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum OneOrMany {
-        One(Scalar),
-        Many(Vec<Scalar>),
-    }
-    let scalars = match OneOrMany::deserialize(deserializer)? {
-        OneOrMany::One(one) => vec![one],
-        OneOrMany::Many(many) => many,
+    let scalars = match Value::deserialize(deserializer)? {
+        Value::Array(items) => items.into_iter().map(Scalar::of).collect::<Result<_, _>>()?,
+        one => vec![Scalar::of(one)?],
     };
     let texts = scalars.iter().map(Scalar::to_string).collect::<Vec<_>>().join(" ");
     let pieces = texts.split([',', ' ']).filter(|piece| !piece.is_empty());
@@ -171,43 +218,38 @@ pub(crate) fn list<'de, D: Deserializer<'de>, T: FromStr<Err = String>>(deserial
 
 /// Reads a list that may also be written as one string.
 pub(crate) fn one_or_many<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum OneOrMany {
-        One(String),
-        Many(Vec<String>),
-    }
-    Ok(match OneOrMany::deserialize(deserializer)? {
-        OneOrMany::One(one) => vec![one],
-        OneOrMany::Many(many) => many,
-    })
+    texts(Value::deserialize(deserializer)?)
 }
 
 /// Reads a list of pairs that may also be written as a table.
 pub(crate) fn pairs<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Pairs {
-        One(String),
-        Many(Vec<String>),
-        Table(serde_json::Map<String, serde_json::Value>),
+    match Value::deserialize(deserializer)? {
+        table @ Value::Object(_) => Ok(vec![table.to_string()]),
+        value => texts(value),
     }
-    Ok(match Pairs::deserialize(deserializer)? {
-        Pairs::One(one) => vec![one],
-        Pairs::Many(many) => many,
-        Pairs::Table(table) => vec![serde_json::Value::Object(table).to_string()],
-    })
+}
+
+/// The texts of a list, or the only one.
+fn texts<E: serde::de::Error>(value: Value) -> Result<Vec<String>, E> {
+    let text = |value| match value {
+        Value::String(text) => Ok(text),
+        other => Err(E::custom(format_args!("{other} is not text; write it in quotes"))),
+    };
+    match value {
+        Value::Array(items) => items.into_iter().map(text).collect(),
+        one => text(one).map(|one| vec![one]),
+    }
 }
 
 /// Splits pieces such as `key:value,key:value` or `{"key": value}` into pairs, later ones over earlier ones.
 ///
 /// A value is a JSON value where it reads as one (numbers in any notation, `true`, `null`, lists, objects), else text;
 /// a comma that no new `key:` follows belongs to the value.
-pub(crate) fn key_values(pieces: &[String]) -> Result<serde_json::Map<String, serde_json::Value>, String> {
+pub(crate) fn key_values(pieces: &[String]) -> Result<serde_json::Map<String, Value>, String> {
     let mut out = serde_json::Map::new();
     for piece in pieces {
         if piece.trim_start().starts_with('{') {
-            let object: serde_json::Map<String, serde_json::Value> =
+            let object: serde_json::Map<String, Value> =
                 serde_json::from_str(piece).map_err(|e| format!("'{piece}' is not a JSON object: {e}"))?;
             out.extend(object);
             continue;
@@ -221,7 +263,7 @@ pub(crate) fn key_values(pieces: &[String]) -> Result<serde_json::Map<String, se
             let value = match value {
                 "True" => true.into(),
                 "False" => false.into(),
-                "None" | "none" => serde_json::Value::Null,
+                "None" | "none" => Value::Null,
                 _ => serde_json::from_str(value).unwrap_or_else(|_| value.into()),
             };
             out.insert(key.trim().to_owned(), value);

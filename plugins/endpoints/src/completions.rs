@@ -8,13 +8,15 @@ use inferometer_plugin_sdk::{
     Component, NoOptions, RVec,
     api::Endpoint,
     documents::{EndpointInfo, Framing},
-    types::{Answer, Delta, Error, ErrorKind, Event, Outgoing, Part, PartKind, Reply, Request, Result},
+    serde::{Serialize, Serializer},
+    types::{Answer, Delta, Error, ErrorKind, Event, Message, Outgoing, PartKind, Reply, Request, Result},
 };
+use std::fmt;
 
 /// Speaks `/v1/completions`.
 ///
-/// The prompt is the text of the conversation's last message: the API knows no roles and no history. A message of
-/// several texts is sent as a list, which servers take for several prompts.
+/// The API knows neither roles nor a history: the prompt is the texts of all messages in their order, blank lines
+/// between them. One message of several texts is sent as a list, which servers take for several prompts.
 pub struct Completions;
 
 impl Component for Completions {
@@ -40,8 +42,7 @@ impl Endpoint for Completions {
 
     fn encode(&self, request: &Request<'_>, out: &mut Outgoing) -> Result<()> {
         request::encode(request, out, "max_tokens", |body| {
-            let parts = request.messages.last().map_or(&[][..], |message| message.parts.as_slice());
-            body.member("prompt", |out| write_prompt(out, parts)).map(drop)
+            body.member("prompt", |out| write_prompt(out, request.messages.as_slice())).map(drop)
         })
     }
 
@@ -55,29 +56,61 @@ impl Endpoint for Completions {
     }
 }
 
-fn write_prompt(out: &mut RVec<u8>, parts: &[Part<'_>]) -> Result<()> {
-    if parts.iter().any(|part| part.kind != PartKind::TEXT) {
+fn write_prompt(out: &mut RVec<u8>, messages: &[Message<'_>]) -> Result<()> {
+    if messages.iter().flat_map(|message| message.parts.iter()).any(|part| part.kind != PartKind::TEXT) {
         return Err(Error::new(
             ErrorKind::UNSUPPORTED,
             "`completions` takes text only and the data set holds images, audio or video; use the endpoint `chat`",
         ));
     }
-    match parts {
+    match messages {
         [] => json("")(out),
-        [part] => json(part.data.as_str())(out),
-        parts => list(out, parts, |out, part| json(part.data.as_str())(out)),
+        [only] => match only.parts.as_slice() {
+            [] => json("")(out),
+            [part] => json(part.data.as_str())(out),
+            parts => list(out, parts, |out, part| json(part.data.as_str())(out)),
+        },
+        [.., last] if last.parts.len() > 1 => Err(Error::new(
+            ErrorKind::UNSUPPORTED,
+            "`completions` sends several texts of a message as several prompts, which leaves no place for the messages \
+             before it; send one text, or leave out the system prompt, the context and the earlier turns",
+        )),
+        several => json(&Joined(several))(out),
+    }
+}
+
+/// The texts of messages with blank lines between them, put together while they are written.
+struct Joined<'a>(&'a [Message<'a>]);
+
+impl fmt::Display for Joined<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let texts = self.0.iter().flat_map(|message| message.parts.iter()).map(|part| part.data.as_str());
+        for (n, text) in texts.filter(|text| !text.is_empty()).enumerate() {
+            if n > 0 {
+                f.write_str("\n\n")?;
+            }
+            f.write_str(text)?;
+        }
+        Ok(())
+    }
+}
+
+impl Serialize for Joined<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use inferometer_plugin_sdk::types::{Message, request_flags};
+    use inferometer_plugin_sdk::types::{Part, request_flags};
 
-    fn encoded(parts: &[Part<'_>], extra: &str) -> Result<String> {
-        let history = [Part::text("before")];
-        let messages =
-            [&history, parts].map(|parts| Message { role: "user".into(), parts: parts.into(), extra_json: "".into() });
+    fn encoded(messages: &[(&str, &[Part<'_>])], extra: &str) -> Result<String> {
+        let messages: Vec<Message<'_>> = messages
+            .iter()
+            .map(|(role, parts)| Message { role: (*role).into(), parts: (*parts).into(), extra_json: "".into() })
+            .collect();
         let request = Request {
             extra_json: extra.into(),
             max_tokens: 8,
@@ -91,9 +124,9 @@ mod tests {
     }
 
     #[test]
-    fn the_prompt_is_the_last_message() {
+    fn a_single_text_is_the_prompt() {
         assert_eq!(
-            encoded(&[Part::text("Once")], r#"{"n":1}"#).unwrap(),
+            encoded(&[("user", &[Part::text("Once")])], r#"{"n":1}"#).unwrap(),
             concat!(
                 r#"{"prompt":"Once","model":"m","stream":true,"max_tokens":8,"n":1,"#,
                 r#""stream_options":{"include_usage":true}}"#
@@ -102,15 +135,35 @@ mod tests {
     }
 
     #[test]
+    fn several_messages_become_one_prompt_in_their_order_without_their_roles() {
+        let history: [(&str, &[Part<'_>]); 4] = [
+            ("system", &[Part::text("Be \"brief\".")]),
+            ("user", &[Part::text("a"), Part::text("b")]),
+            ("assistant", &[]),
+            ("user", &[Part::text("c\n")]),
+        ];
+        let body = encoded(&history, "").unwrap();
+        assert!(body.starts_with(r#"{"prompt":"Be \"brief\".\n\na\n\nb\n\nc\n","#), "{body}");
+    }
+
+    #[test]
+    fn several_prompts_after_other_messages_are_refused_with_the_way_out() {
+        let error = encoded(&[("system", &[Part::text("s")]), ("user", &[Part::text("a"), Part::text("b")])], "");
+        let error = error.unwrap_err();
+        assert_eq!(error.kind, ErrorKind::UNSUPPORTED);
+        assert!(error.message.contains("several prompts") && error.message.contains("send one text"), "{error}");
+    }
+
+    #[test]
     fn several_texts_become_a_list_of_prompts() {
-        let body = encoded(&[Part::text("a"), Part::text("b")], "").unwrap();
+        let body = encoded(&[("user", &[Part::text("a"), Part::text("b")])], "").unwrap();
         assert!(body.starts_with(r#"{"prompt":["a","b"],"#), "{body}");
     }
 
     #[test]
     fn media_are_refused_with_the_way_out() {
         let image = Part { kind: PartKind::IMAGE, ..Part::text("http://i") };
-        let error = encoded(&[Part::text("a"), image], "").unwrap_err();
+        let error = encoded(&[("user", &[Part::text("a"), image])], "").unwrap_err();
         assert_eq!(error.kind, ErrorKind::UNSUPPORTED);
         assert!(error.message.contains("`chat`"));
     }

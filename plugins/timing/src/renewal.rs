@@ -128,7 +128,7 @@ impl Gaps for Gamma {
         let d = shape - 1.0 / 3.0;
         let c = 1.0 / (9.0 * d).sqrt();
         loop {
-            let x = normal(random);
+            let x = random.normal();
             let v = 1.0 + c * x;
             if v <= 0.0 {
                 continue;
@@ -145,18 +145,6 @@ impl Gaps for Gamma {
 fn positive(random: &mut SplitMix64) -> f64 {
     const STEP: f64 = 1.0 / (1_u64 << 53) as f64;
     random.unit() + STEP
-}
-
-/// From the normal distribution of mean 0 and variance 1, by Marsaglia's polar method; the second number that it gives is
-/// left, so that each draw begins anew.
-fn normal(random: &mut SplitMix64) -> f64 {
-    loop {
-        let (x, y) = (2.0 * random.unit() - 1.0, 2.0 * random.unit() - 1.0);
-        let square = x * x + y * y;
-        if square > 0.0 && square < 1.0 {
-            return x * (-2.0 * libm::log(square) / square).sqrt();
-        }
-    }
 }
 
 #[cfg(test)]

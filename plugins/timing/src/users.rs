@@ -52,6 +52,8 @@ struct Crew {
     sessions: Sessions,
     /// Sessions this shard may still hand over.
     left: u64,
+    /// Sessions have numbers below this one, over all shards.
+    session_limit: u64,
     end_ns: u64,
 }
 
@@ -136,17 +138,20 @@ impl Crew {
             }
         });
         let users: Vec<User> = users.collect();
-        let due = users.iter().enumerate().filter_map(|(own, user)| Some(Reverse((user.due_ns?, own)))).collect();
-        Ok(Self {
+        let due: Vec<_> = users.iter().enumerate().filter_map(|(own, user)| Some((user.due_ns?, own))).collect();
+        let mut crew = Self {
             count,
             gap_ns: to_ns(count as f64 / rate).max(1),
             users,
-            due,
+            due: BinaryHeap::new(),
             under_way: HashMap::new(),
             sessions,
             left: or_unlimited(phase.requests),
+            session_limit: or_unlimited(phase.sessions()),
             end_ns: or_unlimited(phase.duration_ns),
-        })
+        };
+        due.into_iter().for_each(|(due_ns, own)| crew.begins_next(own, due_ns));
+        Ok(crew)
     }
 
     fn next(&mut self, now_ns: u64, open: u32) -> Step {
@@ -175,7 +180,9 @@ impl Crew {
                 }
                 self.under_way.remove(&session);
             }
-            return self.begin(own, due_ns);
+            if self.has_session(own) {
+                return self.begin(own, due_ns);
+            }
         }
         if self.under_way.is_empty() { Step::END } else { Step::PARK }
     }
@@ -207,7 +214,7 @@ impl Crew {
         let follows = turn.saturating_add(1);
         if follows >= turns {
             self.under_way.remove(&session);
-            self.comes_due(own, next_ns.max(event.at_ns));
+            self.begins_next(own, next_ns.max(event.at_ns));
             return;
         }
         // The host sends the next turn, unless it gives up a session of which a request failed.
@@ -220,6 +227,18 @@ impl Crew {
             let due_ns = paced_ns.max(user.intended_ns);
             self.comes_due(own, due_ns);
         }
+    }
+
+    /// A user is to begin its next session then; one for whom there is none is done. The others go on, each at its pace.
+    fn begins_next(&mut self, own: usize, at_ns: u64) {
+        if self.has_session(own) {
+            self.comes_due(own, at_ns);
+        }
+    }
+
+    /// Whether a user's next session is within the limit.
+    fn has_session(&self, own: usize) -> bool {
+        self.sessions.number(self.users[own].next) < self.session_limit
     }
 
     fn comes_due(&mut self, own: usize, at_ns: u64) {

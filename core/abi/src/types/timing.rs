@@ -25,8 +25,23 @@ pub struct PhaseSpec {
     pub slots: u32,
     /// Arrivals per second over all shards; 0: none asked.
     pub rate: f64,
-    /// Zero.
+    /// See [`PhaseSpec::sessions`]; then zero.
     pub reserved: [u64; 6],
+}
+
+impl PhaseSpec {
+    /// The same phase with a limit on sessions.
+    #[must_use]
+    pub const fn with_sessions(mut self, sessions: u64) -> Self {
+        self.reserved[0] = sessions;
+        self
+    }
+
+    /// Sessions to begin over all shards; those that a strategy numbers itself have numbers below it. Since 1.1; 0: no such
+    /// limit; the host enforces it.
+    pub const fn sessions(&self) -> u64 {
+        self.reserved[0]
+    }
 }
 
 /// What is going on in this shard.
@@ -83,8 +98,9 @@ pub struct Step {
 
 /// Bits of [`Step::flags`].
 pub mod step_flags {
-    /// The session is the data set's own number, as in a [`Timetable`](crate::api::Timetable). Without it, it is a number
-    /// of the schedule, and the host chooses the data set's session by it (in turn, by chance, shuffled).
+    /// The session is the data set's own number, as in a [`Timetable`](crate::api::Timetable), modulo their count: the same
+    /// one can come again under another number. Without it, it is a number of the schedule, and the host chooses the data
+    /// set's session by it (in turn, by chance, shuffled).
     pub const EXACT: u64 = 1;
 }
 

@@ -20,7 +20,7 @@ use serde_json::{Map, Value};
 use std::sync::Arc;
 
 /// Most turns of one session; a loader that goes beyond it never comes to an end.
-const MOST_TURNS: usize = 100_000;
+pub(super) const MOST_TURNS: usize = 100_000;
 /// What a session takes besides its texts, in bytes, about.
 const OVERHEAD: usize = 512;
 
@@ -68,7 +68,8 @@ impl Session {
     pub(crate) fn bytes(&self) -> usize {
         let turn = |turn: &Ready| {
             let encoded = turn.encoded.as_ref().map_or(0, |outgoing| outgoing.body.len());
-            encoded + turn.extra.len() + turn.said.iter().map(|said| said.bytes()).sum::<usize>()
+            let said: usize = turn.said.iter().map(|said| said.bytes()).sum();
+            encoded + turn.extra.len() + said + size_of::<Ready>()
         };
         self.turns.iter().map(turn).sum::<usize>() + OVERHEAD
     }
@@ -88,6 +89,11 @@ pub(crate) struct Terms {
     pub(crate) cache_bust: CacheBust,
     delay_ratio: f64,
     ignores_times: bool,
+    /// Sessions that no other begins; those after them may begin with what was said in another.
+    sessions: u64,
+    branches: u64,
+    /// Number of servers.
+    servers: u64,
     output: Option<Length>,
     /// Whether replies of the server go into the history, and not those of the data set.
     pub(crate) live: bool,
@@ -115,6 +121,9 @@ impl Terms {
             cache_bust: data.cache_bust,
             delay_ratio: data.delay_ratio,
             ignores_times: data.ignores_times,
+            sessions: info.sessions,
+            branches: info.branches,
+            servers: server.urls.len().max(1) as u64,
             output: data.request.output_tokens,
             live: data.replies.map_or(!info.recorded_replies, |replies| replies == Replies::Live),
         })
@@ -153,10 +162,11 @@ impl Terms {
         if session.name.is_empty() {
             session.name = format!("session_{entry:06}");
         }
-        let inherited = session.branches.iter().any(|branch| branch.flags & branch_flags::INHERITS != 0);
+        let forks = session.branches.iter().any(|branch| branch.flags & branch_flags::INHERITS != 0);
+        let is_inherited = forks || entry >= self.sessions;
         let last = session.turns.iter().rposition(|turn| turn.builds).unwrap_or(0);
         for (number, turn) in session.turns.iter_mut().enumerate() {
-            let is_needed = turn.encoded.is_none() || turn.builds && number < last || inherited || keeps_text;
+            let is_needed = turn.encoded.is_none() || turn.builds && (number < last || is_inherited) || keeps_text;
             if !is_needed {
                 turn.said = Vec::new();
             }
@@ -205,7 +215,8 @@ impl Terms {
     /// The model that session `entry` asks.
     fn model(&self, entry: u64) -> Arc<str> {
         let drawn = match self.model_selection {
-            ModelSelection::RoundRobin => entry,
+            // Sessions go from server to server: each of these is to be asked for every model.
+            ModelSelection::RoundRobin => entry / self.servers,
             ModelSelection::Random => seed_for(self.seed, "model", entry),
         };
         Arc::clone(&self.models[(drawn % self.models.len() as u64) as usize])
@@ -221,6 +232,11 @@ impl Terms {
                 return tokens.max(1.0) as u32;
             }
         }
+    }
+
+    /// Whether anything is put into what the data set gives.
+    fn adds_text(&self) -> bool {
+        self.system.is_some() || self.user_context_tokens.is_some() || self.cache_bust != CacheBust::None
     }
 
     /// What every session begins with, before the messages of its own first turn.
@@ -297,6 +313,15 @@ impl SessionSink for Encoder<'_> {
     }
 
     fn branch(&mut self, branch: &Branch) {
+        let Branch { session, .. } = branch;
+        if !(self.terms.sessions..self.terms.sessions + self.terms.branches).contains(session) || *session == self.entry
+        {
+            let text = format!(
+                "session {} begins session {session}, which is not one of the data set's branches (DatasetInfo.branches)",
+                self.entry
+            );
+            self.refused.get_or_insert(Refused { by_endpoint: false, error: Error::config(text) });
+        }
         self.session.branches.push(*branch);
     }
 }
@@ -315,6 +340,12 @@ impl Encoder<'_> {
             return Err(of_data(Error::config(text)));
         }
         let is_raw = !turn.raw_body.is_empty();
+        if is_raw && terms.adds_text() {
+            return Err(of_data(Error::config(
+                "the data set's bodies are sent as they are, so nothing can be put before them; leave out --system-prompt, \
+                 --shared-system-prompt-length, --user-context-prompt-length and --cache-bust",
+            )));
+        }
         let alone = is_raw || turn.flags & turn_flags::STANDS_ALONE != 0;
         let mut said: Vec<Arc<Said>> = turn.messages.iter().map(|message| Arc::new(Said::of(message))).collect();
         if !is_raw && (alone || number == 0) {

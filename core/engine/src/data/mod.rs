@@ -1,9 +1,9 @@
 //! [`Pool`]: the sessions of the run's data set, made ready ahead of the load.
 //!
 //! The first sessions are ready before the load begins, the others are made while it runs, by threads that take only time
-//! which nothing else wants. What fits into [`WINDOW`] is kept for the whole run; of a larger data set so much is ready
-//! ahead of the schedule, each session is let go when it was sent, and made again where it is wanted again. A session is
-//! a pure function of its number, so the bytes sent depend neither on who makes it nor on when.
+//! which nothing else wants. So many as fit into 64 MiB are kept for the whole run. Of a larger data set as much again is
+//! ready ahead of the schedule, by the place at which it comes, and handed out once. A session is a pure function of its
+//! number, so the bytes sent depend neither on who makes it nor on when.
 
 mod encode;
 mod feed;
@@ -12,7 +12,7 @@ mod outlines;
 
 use crate::{EngineError, text::Text};
 use encode::{Refused, Terms};
-use feed::Shelf;
+use feed::{KEPT, Shelf, bytes};
 use inferometer_abi::{
     RVec,
     api::{DatasetLoader, Endpoint},
@@ -22,11 +22,13 @@ use inferometer_abi::{
 use inferometer_load::Sampler;
 use inferometer_model::plan::Plan;
 use std::{
+    any::Any,
     collections::BTreeMap,
     fmt,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError,
-        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed},
+        atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
     thread,
 };
@@ -40,8 +42,6 @@ pub(crate) use outlines::{Course, OnDemand};
 
 /// Most sessions of a data set: each takes a few bytes of memory, ready or not.
 const MOST_SESSIONS: u64 = 10_000_000;
-/// Bytes of sessions that are ready at a time.
-const WINDOW: usize = 64 << 20;
 /// Bytes of sessions that are ready before the load begins.
 const UP_FRONT: usize = 16 << 20;
 
@@ -57,13 +57,13 @@ pub(crate) struct Pool {
     /// What loader and endpoint are called, for messages.
     names: [String; 2],
     pub(crate) info: DatasetInfo,
-    /// Sessions that are ready, by their number in the data set.
-    cells: Vec<Mutex<Option<Arc<Session>>>>,
+    /// Sessions that are kept, by their number in the data set; also those that cannot be made, with the reason.
+    cells: Vec<Mutex<Option<Made>>>,
     shelf: Mutex<Shelf>,
-    /// Something changed that makers have to look at.
-    changed: Condvar,
-    /// The data set does not fit: what was sent is let go.
-    evicts: AtomicBool,
+    /// Somebody waits for a session.
+    asked: Condvar,
+    /// There is room for more ahead, or another order.
+    room: Condvar,
     /// Requests that had to wait for their session.
     waited: AtomicU64,
     outlines: OnceLock<Result<Outlines, Error>>,
@@ -108,8 +108,8 @@ impl Pool {
             info,
             cells,
             shelf: Mutex::default(),
-            changed: Condvar::new(),
-            evicts: AtomicBool::new(false),
+            asked: Condvar::new(),
+            room: Condvar::new(),
             waited: AtomicU64::new(0),
             outlines: OnceLock::new(),
         })
@@ -136,24 +136,24 @@ impl Pool {
     /// What is wrong with the first of them that cannot be made.
     pub(crate) fn prepare(&self, order: Order) -> Result<(), EngineError> {
         let threads = thread::available_parallelism().map_or(1, usize::from);
-        let (next, bytes) = (AtomicU64::new(0), AtomicUsize::new(0));
+        let (next, made_bytes) = (AtomicU64::new(0), AtomicUsize::new(0));
         let refused = Mutex::new(BTreeMap::new());
         thread::scope(|scope| {
             let work = || {
-                while bytes.load(Relaxed) < UP_FRONT && locked(&refused).is_empty() && !self.is_all_ready() {
+                while made_bytes.load(Relaxed) < UP_FRONT
+                    && locked(&refused).is_empty()
+                    && locked(&self.shelf).kept < self.sessions()
+                {
                     let place = next.fetch_add(1, Relaxed);
-                    let Some(entry) = order.entry(place) else { return };
-                    if place >= self.cells.len() as u64 {
-                        // Whatever is still missing is not wanted soon.
-                        return;
-                    }
-                    if locked(&self.cells[entry as usize]).is_some() {
+                    // Whatever is still missing after as many places as there are sessions is not wanted soon.
+                    let Some(entry) = order.entry(place).filter(|_| place < self.cells.len() as u64) else { return };
+                    if self.kept(entry).is_some() {
                         continue;
                     }
                     match self.make(entry, false) {
                         Ok(session) => {
-                            bytes.fetch_add(session.bytes(), Relaxed);
-                            self.put(entry, Arc::new(session));
+                            made_bytes.fetch_add(session.bytes(), Relaxed);
+                            self.keep(&mut locked(&self.shelf), entry, &Ok(Arc::new(session)));
                         }
                         Err(error) => {
                             locked(&refused).insert(place, error);
@@ -171,13 +171,38 @@ impl Pool {
         first.map_or(Ok(()), |(_, refused)| Err(self.engine_error(refused)))
     }
 
-    fn is_all_ready(&self) -> bool {
-        locked(&self.shelf).filled as u64 >= self.info.sessions
-    }
-
     /// Makes a session.
     fn make(&self, entry: u64, keeps_text: bool) -> Result<Session, Refused> {
         self.terms.make(entry, &*self.loader, &*self.endpoint, &self.text, keeps_text)
+    }
+
+    /// Makes a session, or says why there is none.
+    fn made(&self, entry: u64) -> Made {
+        match catch_unwind(AssertUnwindSafe(|| self.make(entry, false))) {
+            Ok(made) => made.map(Arc::new).map_err(|refused| self.words(refused)),
+            Err(panic) => Err(format!("session {entry} could not be made: {}", text_of(&*panic)).into()),
+        }
+    }
+
+    /// Session `entry` if it is kept.
+    fn kept(&self, entry: u64) -> Option<Made> {
+        locked(&self.cells[entry as usize]).clone()
+    }
+
+    /// Keeps a session for the whole run if there is room; whether it did, or had it.
+    fn keep(&self, shelf: &mut Shelf, entry: u64, made: &Made) -> bool {
+        let mut cell = locked(&self.cells[entry as usize]);
+        if cell.is_some() {
+            return true;
+        }
+        // Of one that cannot be made only the reason is kept.
+        let has_room = made.is_err() || shelf.kept_bytes < KEPT;
+        if has_room {
+            shelf.kept_bytes += bytes(made);
+            shelf.kept += u64::from(entry < self.sessions());
+            *cell = Some(made.clone());
+        }
+        has_room
     }
 
     fn engine_error(&self, Refused { by_endpoint, error }: Refused) -> EngineError {
@@ -187,54 +212,43 @@ impl Pool {
     /// Session `entry`, at once if it is ready. `place` is where it stands in the order that is being read ahead.
     pub(crate) async fn session(&self, entry: u64, place: Option<u64>) -> Made {
         let answer = {
-            let ready = locked(&self.cells[entry as usize]).clone();
-            if let Some(session) = ready {
-                return Ok(session);
+            if let Some(made) = self.kept(entry) {
+                return made;
+            }
+            let mut shelf = locked(&self.shelf);
+            if let Some(made) = place.and_then(|place| shelf.take(place)) {
+                drop(shelf);
+                self.room.notify_one();
+                return made;
             }
             let (asked, answer) = oneshot::channel();
-            locked(&self.shelf).ask(entry, place, asked);
-            self.changed.notify_all();
-            self.waited.fetch_add(1, Relaxed);
+            shelf.ask(entry, place, asked);
+            drop(shelf);
+            self.asked.notify_one();
+            // Nobody could know that a session which another one begins would be wanted.
+            self.waited.fetch_add(u64::from(place.is_some()), Relaxed);
             answer
         };
         answer.await.unwrap_or_else(|_| Err("the run has ended".into()))
     }
 
-    /// Session `entry`, made now if it is not ready; with the texts of its messages where `keeps_text`.
+    /// The session at `place` is not wanted after all.
+    pub(crate) fn skip(&self, place: Option<u64>) {
+        if let Some(place) = place
+            && locked(&self.shelf).take(place).is_some()
+        {
+            self.room.notify_one();
+        }
+    }
+
+    /// Session `entry`, made now if it is not kept; with the texts of its messages where `keeps_text`.
     pub(crate) fn look_up(&self, entry: u64, keeps_text: bool) -> Made {
-        let ready = if keeps_text { None } else { locked(&self.cells[entry as usize]).clone() };
-        ready.map_or_else(|| self.make(entry, keeps_text).map(Arc::new).map_err(|refused| self.words(refused)), Ok)
+        let kept = if keeps_text { None } else { self.kept(entry) };
+        kept.unwrap_or_else(|| self.make(entry, keeps_text).map(Arc::new).map_err(|refused| self.words(refused)))
     }
 
     fn words(&self, refused: Refused) -> Arc<str> {
         self.engine_error(refused).to_string().into()
-    }
-
-    /// A session was sent to its end: nothing holds it here any longer than there is room.
-    pub(crate) fn release(&self, entry: u64) {
-        if !self.evicts.load(Relaxed) {
-            return;
-        }
-        let mut shelf = locked(&self.shelf);
-        if let Some(session) = locked(&self.cells[entry as usize]).take() {
-            shelf.filled -= 1;
-            shelf.bytes -= session.bytes();
-            drop(shelf);
-            self.changed.notify_one();
-        }
-    }
-
-    fn put(&self, entry: u64, session: Arc<Session>) {
-        let mut shelf = locked(&self.shelf);
-        let mut cell = locked(&self.cells[entry as usize]);
-        if cell.is_none() {
-            shelf.bytes += session.bytes();
-            shelf.filled += 1;
-            if shelf.bytes >= WINDOW && shelf.filled < self.cells.len() {
-                self.evicts.store(true, Relaxed);
-            }
-            *cell = Some(session);
-        }
     }
 
     /// Requests that had to wait for their session since this was last asked.
@@ -244,15 +258,8 @@ impl Pool {
 
     /// From now on sessions are wanted in another order.
     pub(crate) fn read_ahead(&self, order: Order) {
-        let mut shelf = locked(&self.shelf);
-        if self.evicts.load(Relaxed) {
-            // What was made ahead of another order would take the room for good.
-            self.cells.iter().for_each(|cell| *locked(cell) = None);
-            (shelf.bytes, shelf.filled) = (0, 0);
-        }
-        shelf.begin(order, 0);
-        drop(shelf);
-        self.changed.notify_all();
+        locked(&self.shelf).begin(order, 0);
+        self.room.notify_all();
     }
 
     /// Encodes a request of `turn` that holds `said`.
@@ -267,23 +274,63 @@ impl Pool {
 /// In what order a phase goes through the data set.
 #[derive(Clone, Debug)]
 pub(crate) enum Order {
-    /// As the sampler has it, from that session of the schedule on.
-    Sampled(Sampler, u64),
-    /// As they stand, over and over.
+    /// As the sampler has it, over all phases.
+    Sampled(Sampler),
+    /// As they stand, over and over, over all phases.
     InTurn(u64),
     /// These, once.
-    Listed(Arc<[u32]>),
+    Listed(Arc<Listed>),
+}
+
+/// Some sessions in an order of their own.
+#[derive(Debug)]
+pub(crate) struct Listed {
+    entries: Vec<u32>,
+    /// The place of each session of the data set.
+    places: Vec<u32>,
+}
+
+impl Listed {
+    /// `entries` in their order, of a data set of so many sessions.
+    pub(crate) fn new(entries: Vec<u32>, sessions: u64) -> Self {
+        let mut places = vec![u32::MAX; sessions as usize];
+        for (place, entry) in entries.iter().enumerate() {
+            places[*entry as usize] = place as u32;
+        }
+        Self { entries, places }
+    }
 }
 
 impl Order {
     /// The session of the data set that comes at `place`.
     pub(crate) fn entry(&self, place: u64) -> Option<u64> {
         match self {
-            Self::Sampled(sampler, first) => Some(sampler.entry(first.wrapping_add(place))),
+            Self::Sampled(sampler) => Some(sampler.entry(place)),
             Self::InTurn(sessions) => Some(place % sessions),
-            Self::Listed(entries) => entries.get(place as usize).map(|entry| u64::from(*entry)),
+            Self::Listed(listed) => listed.entries.get(place as usize).map(|entry| u64::from(*entry)),
         }
     }
+
+    /// The place of `entry`, where each comes once.
+    pub(crate) fn place(&self, entry: u64) -> Option<u64> {
+        let Self::Listed(listed) = self else { return None };
+        listed.places.get(entry as usize).filter(|place| **place != u32::MAX).map(|place| u64::from(*place))
+    }
+
+    /// Whether `other` is the same order, so that places mean the same.
+    fn goes_on_as(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Sampled(_), Self::Sampled(_)) | (Self::InTurn(_), Self::InTurn(_)) => true,
+            (Self::Listed(one), Self::Listed(another)) => Arc::ptr_eq(one, another),
+            _ => false,
+        }
+    }
+}
+
+/// What a panic says.
+fn text_of(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
+    format!("it panicked: {}", text.unwrap_or("without a word"))
 }
 
 /// The body as bytes.

@@ -1,6 +1,9 @@
 //! [`Outlines`]: how many turns the sessions of a data set have and when they are to be sent, without their texts.
 
-use super::{Pool, encode::Terms};
+use super::{
+    Pool,
+    encode::{MOST_TURNS, Terms},
+};
 use crate::EngineError;
 use inferometer_abi::{
     api::{DatasetLoader, OutlineSink, SessionSink, TextTools, Timetable},
@@ -59,6 +62,9 @@ impl Outlines {
                     loader.session(index, text, &mut Times(&mut times))?;
                 }
                 outlined => outlined?,
+            }
+            if times.len() - start > MOST_TURNS {
+                return Err(Error::config(format!("session {index} of the data set has more than {MOST_TURNS} turns")));
             }
             times[start..].iter_mut().for_each(|time| *time = terms.time(*time));
             ends.push(times.len());

@@ -88,7 +88,9 @@ fn waiting_for_nothing_is_an_error_and_not_a_hang() {
 #[test]
 fn workers_that_come_too_late_leave_no_hole_in_the_sessions() {
     let budget = Arc::new(Budget::new(Some(1000), None));
-    let worker = |budget: Arc<Budget>| move || std::iter::from_fn(|| budget.begin(None)).collect::<Vec<_>>();
+    let worker = |budget: Arc<Budget>| {
+        move || std::iter::from_fn(|| budget.begin(crate::budget::Numbered::Next)).collect::<Vec<_>>()
+    };
     let workers: Vec<_> = (0..4).map(|_| std::thread::spawn(worker(Arc::clone(&budget)))).collect();
     let begun = workers.into_iter().flat_map(|worker| worker.join().unwrap());
     let mut sessions: Vec<u64> = begun.map(|(_, session)| session).collect();

@@ -57,8 +57,14 @@ pub(super) fn stop(
         return Ok(stop);
     }
     if shape.is_one_burst() && !scope.has_file {
-        return scope
-            .refuse(format!("a burst of all requests needs their number; add {}", scope.flag("request-count")));
+        let asked = match load.request_rate {
+            Some(rate) => format!("{} {rate}", scope.flag("request-rate")),
+            None => format!("{} burst", scope.flag("arrival-pattern")),
+        };
+        return scope.refuse(format!(
+            "{asked} sends a burst of all requests at once and needs their number; add {}",
+            scope.flag("request-count")
+        ));
     }
     if duration.is_some() {
         return Ok(stop);
@@ -164,8 +170,9 @@ mod tests {
         refused(&[
             ("--benchmark-duration 0", &["--benchmark-duration 0"]),
             ("--benchmark-grace-period 5", &["add --benchmark-duration"]),
-            ("--request-rate inf", &["add --request-count"]),
-            ("--request-rate inf --benchmark-duration 5", &["add --request-count"]),
+            ("--request-rate inf", &["--request-rate inf", "add --request-count"]),
+            ("--request-rate inf --benchmark-duration 5", &["--request-rate inf", "add --request-count"]),
+            ("--arrival-pattern burst", &["--arrival-pattern burst", "add --request-count"]),
             ("--user-centric-rate 5 --num-users 5", &["--session-turns-mean 2"]),
             (
                 "--user-centric-rate 5 --num-users 5 --session-turns-mean 2 --num-sessions 4",

@@ -3,7 +3,7 @@
 use crate::error::{ConfigError, refuse};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use std::path::Path;
+use std::{io::ErrorKind, path::Path};
 
 /// Most points of a series; it goes to every worker.
 const MOST_POINTS: usize = 100_000;
@@ -27,8 +27,14 @@ impl Series {
     /// Reads and checks a file.
     pub(super) fn read(path: &Path) -> Result<Self, ConfigError> {
         let shown = path.display();
-        let text = std::fs::read_to_string(path)
-            .map_err(|e| ConfigError::new(format!("--request-rate-series {shown}: {e}; give a JSON file of rates")))?;
+        let text = std::fs::read_to_string(path).map_err(|error| {
+            let why = match error.kind() {
+                ErrorKind::NotFound => "there is no such file".to_owned(),
+                ErrorKind::IsADirectory => "that is a folder".to_owned(),
+                _ => error.to_string(),
+            };
+            ConfigError::new(format!("--request-rate-series {shown}: {why}; give a JSON file of rates"))
+        })?;
         let points: Vec<Point> = serde_json::from_str(&text).map_err(|e| {
             ConfigError::new(format!(
                 "--request-rate-series {shown}: not a list of points: {e}; write [[0, 5], [60, 50]], or \
@@ -127,6 +133,9 @@ mod tests {
             let error = read(text).expect_err(text);
             assert!(error.contains(expected) && error.contains("--request-rate-series"), "{error}");
         }
-        assert!(Series::read(Path::new("/no/such/file")).unwrap_err().to_string().contains("/no/such/file"));
+        for (path, expected) in [("/no/such/file", "there is no such file"), ("/", "that is a folder")] {
+            let error = Series::read(Path::new(path)).unwrap_err().to_string();
+            assert!(error.contains(&format!("{path}: {expected};")) && !error.contains("os error"), "{error}");
+        }
     }
 }

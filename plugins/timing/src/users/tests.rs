@@ -156,6 +156,29 @@ fn failed(turn: u32, at_ns: u64) -> Flow {
 }
 
 #[test]
+fn a_limit_on_sessions_is_reached_whoever_is_ahead() {
+    // Users of short sessions come to the limit long before those of long ones.
+    let turns: Vec<u32> = (0..50).map(|session| [1, 9, 2, 14, 1][session % 5]).collect();
+    for (shards, limit) in [(1, 40), (2, 40), (3, 40), (2, 7), (1, 5), (4, 61)] {
+        let phase = PhaseSpec { rate: 10.0, ..PhaseSpec::default() }.with_sessions(limit);
+        let world = Simulation { phase, shards, service_ns: |_| 1_000, host_ends: false, ..Simulation::default() };
+        let mut numbers: Vec<u64> = run(5, &turns, world).sent.iter().map(|sent| sent.session).collect();
+        numbers.sort_unstable();
+        assert_eq!(numbers, (0..limit).collect::<Vec<_>>(), "{shards} shards");
+    }
+}
+
+#[test]
+fn a_user_whose_last_session_the_host_gave_up_is_done() {
+    let mut strategy = users(1);
+    let phase = PhaseSpec { rate: 1.0, shards: 1, ..PhaseSpec::default() }.with_sessions(1);
+    strategy.start(&phase, &Turns(vec![3; 9])).unwrap();
+    assert_eq!(strategy.next(0, &Load::default()).unwrap().kind, StepKind::SEND);
+    strategy.on_flow(&failed(0, SECOND / 2)).unwrap();
+    assert_eq!(strategy.next(3 * SECOND, &Load::default()).unwrap().kind, StepKind::END);
+}
+
+#[test]
 fn a_session_that_the_host_gave_up_is_replaced_when_it_would_have_been() {
     let mut strategy = alone();
     strategy.on_flow(&failed(0, SECOND / 2)).unwrap();
