@@ -95,6 +95,10 @@ impl Prepared {
             revision: plan.tokenizer.revision.clone(),
         })?;
         notes.extend(resolved.note);
+        if plan.tokenizer.chat_template {
+            let template = resolved.tokenizer.chat_template();
+            template.map_err(|error| config_error(format!("--apply-chat-template: {error}")))?;
+        }
         let text = Text::new(resolved.tokenizer.clone());
         let made = registry.dataset(&plan.data.loader, &options_of(Kind::Dataset, &plan.data.loader)?)?;
         let mut loader = made.component;
@@ -274,7 +278,8 @@ impl Prepared {
                 segments.extend(written);
                 let mut records = Records::new(spill, segments);
                 if counts {
-                    tally::tally(&mut records, &self.job.pool, &self.tokenizer);
+                    let by_template = self.plan.tokenizer.chat_template;
+                    notes.extend(tally::tally(&mut records, &self.job.pool, &self.tokenizer, by_template));
                 }
                 records
             });

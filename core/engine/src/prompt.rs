@@ -1,6 +1,9 @@
-//! The text of a request's body, as AIPerf counts it: where the messages it was made of are not at hand, or there are none.
+//! What of a request's body is the prompt: its text, as AIPerf counts it where the messages it was made of are not at hand,
+//! or there are none; and its chat, of which a template makes what the model is given.
 
-use serde_json::Value;
+use inferometer_tokens::Chat;
+use serde::Deserialize;
+use serde_json::{Value, value::RawValue};
 
 /// Fields that hold text, or lists and messages of it.
 const FIELDS: [&str; 14] = [
@@ -33,6 +36,37 @@ pub(crate) fn text_of(body: &[u8]) -> String {
     pieces.join(" ")
 }
 
+/// The parts of a body that chat templates see, as they were sent.
+#[derive(Deserialize)]
+pub(crate) struct ChatBody<'a> {
+    #[serde(borrow)]
+    messages: &'a RawValue,
+    #[serde(borrow, default)]
+    tools: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    chat_template_kwargs: Option<&'a RawValue>,
+    #[serde(default)]
+    add_generation_prompt: Option<bool>,
+}
+
+impl<'a> ChatBody<'a> {
+    /// That of a JSON body; nothing if it holds no messages.
+    pub(crate) fn of(body: &'a [u8]) -> Option<Self> {
+        serde_json::from_slice(body).ok()
+    }
+
+    /// The chat as a server hands it to a template.
+    pub(crate) fn chat(&self) -> Chat<'a> {
+        Chat {
+            tools: self.tools.map(RawValue::get),
+            variables: self.chat_template_kwargs.map(RawValue::get),
+            add_generation_prompt: self.add_generation_prompt.unwrap_or(true),
+            served: true,
+            ..Chat::new(self.messages.get())
+        }
+    }
+}
+
 /// Appends the texts of `value`, the value of `field`.
 fn gather(field: &str, value: &Value, pieces: &mut Vec<String>) {
     match value {
@@ -55,6 +89,21 @@ fn gather(field: &str, value: &Value, pieces: &mut Vec<String>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_chat_of_a_body_is_as_it_was_sent_and_other_bodies_have_none() {
+        let body = br#"{"model":"m", "messages":[{"b":1, "a":2}],"tools": [{}],"chat_template_kwargs":{"x": 1},"n":1}"#;
+        let found = ChatBody::of(body).unwrap();
+        let chat = found.chat();
+        assert_eq!(chat.messages, r#"[{"b":1, "a":2}]"#);
+        assert_eq!((chat.tools, chat.variables), (Some("[{}]"), Some(r#"{"x": 1}"#)));
+        assert!(chat.served && chat.add_generation_prompt);
+        let plain = ChatBody::of(br#"{"messages":[],"tools":null,"add_generation_prompt":false}"#).unwrap();
+        assert_eq!((plain.chat().tools, plain.chat().add_generation_prompt), (None, false));
+        for other in [&br#"{"prompt":"x"}"#[..], b"not JSON", b"[]", b""] {
+            assert!(ChatBody::of(other).is_none());
+        }
+    }
 
     #[test]
     fn the_text_of_a_body_is_that_of_its_messages_or_prompts() {

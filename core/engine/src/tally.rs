@@ -2,17 +2,20 @@
 
 use crate::{
     data::{Pool, body},
-    prompt::text_of,
+    prompt::{ChatBody, text_of},
     reading::unescape,
     records::Records,
     segment::{Answer, Segment},
 };
 use inferometer_abi::types::{NO_COUNT, Outcome};
 use inferometer_model::Row;
-use inferometer_tokens::Tokenizer;
+use inferometer_tokens::{TemplateError, Tokenizer};
 use std::{
     collections::HashMap,
-    sync::{Mutex, PoisonError},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
     thread,
 };
 
@@ -20,10 +23,11 @@ use std::{
 const SHARE: usize = 64;
 
 /// Fills in the local counts of the answers that were kept to be counted, and of the prompts of these and of failed
-/// requests. The answers are let go.
-pub(crate) fn tally(records: &mut Records, pool: &Pool, tokenizer: &Tokenizer) {
+/// requests. The answers are let go. With `by_template` the prompts of chats are counted as the model is given them; what
+/// is worth saying of that is returned.
+pub(crate) fn tally(records: &mut Records, pool: &Pool, tokenizer: &Tokenizer, by_template: bool) -> Option<String> {
     let threads = thread::available_parallelism().map_or(1, usize::from);
-    let prompts = Prompts { pool, tokenizer, counted: Mutex::default() };
+    let prompts = Prompts { pool, tokenizer, by_template, refused: Refused::default(), counted: Mutex::default() };
     records.count_each(|segment| {
         let counted = count_all(segment, threads, &prompts);
         for (row, counts) in counted {
@@ -33,6 +37,7 @@ pub(crate) fn tally(records: &mut Records, pool: &Pool, tokenizer: &Tokenizer) {
         }
         segment.forget_answers();
     });
+    prompts.refused.note()
 }
 
 struct Counts {
@@ -63,14 +68,15 @@ fn count_all(segment: &Segment, threads: usize, prompts: &Prompts<'_>) -> Vec<(u
 struct Prompts<'a> {
     pool: &'a Pool,
     tokenizer: &'a Tokenizer,
+    by_template: bool,
+    refused: Refused,
     /// By session and turn.
     counted: Mutex<HashMap<(u64, u32), u32>>,
 }
 
 impl Prompts<'_> {
     fn count(&self, segment: &Segment, row: usize, answer: &Answer<'_>) -> Counts {
-        let prompt =
-            segment.sent(row).map_or_else(|| self.prompt(&segment.rows[row]), |body| self.tokens(&text_of(body)));
+        let prompt = segment.sent(row).map_or_else(|| self.prompt(&segment.rows[row]), |body| self.body(body));
         let Answer { text, reasoning, first } = answer;
         if text.is_empty() && reasoning.is_empty() {
             return Counts { prompt, output: NO_COUNT, reasoning: NO_COUNT, first: NO_COUNT };
@@ -93,16 +99,52 @@ impl Prompts<'_> {
         let session = self.pool.look_up(row.session, true).ok();
         let turn = session.as_ref().and_then(|session| session.turns.get(row.turn as usize));
         let count = turn.map_or(NO_COUNT, |turn| match (turn.prompt(), &turn.encoded) {
-            (Some(prompt), _) => self.tokens(&prompt),
-            (None, Some(outgoing)) => self.tokens(&text_of(body(outgoing))),
+            (Some(prompt), Some(outgoing)) => self.chat(body(outgoing)).unwrap_or_else(|| self.tokens(&prompt)),
+            (Some(prompt), None) => self.tokens(&prompt),
+            (None, Some(outgoing)) => self.body(body(outgoing)),
             (None, None) => NO_COUNT,
         });
         counted().insert(place, count);
         count
     }
 
+    /// The count of a whole body.
+    fn body(&self, body: &[u8]) -> u32 {
+        self.chat(body).unwrap_or_else(|| self.tokens(&text_of(body)))
+    }
+
+    /// The count of what the chat template makes of a body, where that is asked, it is a chat, and the template takes it.
+    fn chat(&self, body: &[u8]) -> Option<u32> {
+        let chat = ChatBody::of(body).filter(|_| self.by_template)?;
+        let counted = self.tokenizer.count_chat(&chat.chat());
+        counted.map_err(|error| self.refused.add(&error)).ok().map(|count| count as u32)
+    }
+
     fn tokens(&self, text: &str) -> u32 {
         self.tokenizer.count(text).map_or(NO_COUNT, |count| count as u32)
+    }
+}
+
+/// Prompts that the chat template refused.
+#[derive(Default)]
+struct Refused {
+    count: AtomicU64,
+    /// Why one of them was: of several reasons the first by the alphabet, whichever came first.
+    reason: Mutex<Option<String>>,
+}
+
+impl Refused {
+    fn add(&self, error: &TemplateError) {
+        self.count.fetch_add(1, Relaxed);
+        let mut kept = self.reason.lock().unwrap_or_else(PoisonError::into_inner);
+        *kept = kept.take().into_iter().chain([error.to_string()]).min();
+    }
+
+    fn note(self) -> Option<String> {
+        let count = self.count.into_inner();
+        let reason = self.reason.into_inner().unwrap_or_else(PoisonError::into_inner)?;
+        let prompts = if count == 1 { "prompt was" } else { "prompts were" };
+        Some(format!("{count} {prompts} counted as plain text: {reason}"))
     }
 }
 

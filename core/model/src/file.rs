@@ -1,6 +1,8 @@
 //! The TOML form of [`RawConfig`]: the flags' long names (or aliases) as keys, a `[plugins]` table, and `[[phase]]` tables,
 //! which hold keys of the load.
 
+pub(crate) mod text;
+
 use crate::{
     config::{FIXED_SCHEDULE, LoadConfig, NOT_OF_WARMUPS, RawConfig, SHAPES},
     error::ConfigError,
@@ -29,8 +31,8 @@ pub struct PluginSettings {
 /// Names the file, the key and the nearest key that exists.
 pub fn load(flags: &RawConfig, file: Option<&Path>) -> Result<(RawConfig, PluginSettings), ConfigError> {
     let Some(file) = file else { return Ok((flags.clone(), PluginSettings::default())) };
-    let text = std::fs::read_to_string(file)
-        .map_err(|e| ConfigError::new(format!("--config {}: {e}; give a TOML file", file.display())))?;
+    let text = text::read(file)
+        .map_err(|why| ConfigError::new(format!("--config {}: {why}; give a TOML file", file.display())))?;
     let wrong = |why: String| ConfigError::new(format!("{}: {why}", file.display()));
     let table: toml::Table = toml::from_str(&text).map_err(|e| wrong(e.to_string().trim_end().to_owned()))?;
     let mut settings = Map::new();
@@ -40,7 +42,7 @@ pub fn load(flags: &RawConfig, file: Option<&Path>) -> Result<(RawConfig, Plugin
     for (key, value) in table {
         let value = json(value);
         match key.as_str() {
-            "plugins" => plugins = serde_json::from_value(value).map_err(|e| wrong(format!("[plugins]: {e}")))?,
+            "plugins" => plugins = serde_json::from_value(value).map_err(|e| wrong(format!("[plugins]: {}", text::plain(&e))))?,
             PHASE => phases = tables(value).map_err(&wrong)?,
             _ => names.insert(&mut settings, &key, value).map_err(&wrong)?,
         }
@@ -53,7 +55,7 @@ pub fn load(flags: &RawConfig, file: Option<&Path>) -> Result<(RawConfig, Plugin
         .collect::<Result<_, _>>()?;
     lay_over(&mut settings, typed);
     settings.insert(PHASE.to_owned(), phases.into());
-    let config = serde_json::from_value(Value::Object(settings)).map_err(|e| wrong(e.to_string()))?;
+    let config = serde_json::from_value(Value::Object(settings)).map_err(|e| wrong(text::plain(&e)))?;
     Ok((config, plugins))
 }
 
@@ -196,7 +198,8 @@ impl Names {
         let canonical = self.canonical(key)?;
         // Checked alone, so that the message can name the key.
         let alone = Map::from_iter([(canonical.clone(), value.clone())]);
-        serde_json::from_value::<RawConfig>(Value::Object(alone)).map_err(|e| format!("'{key}': {e}"))?;
+        serde_json::from_value::<RawConfig>(Value::Object(alone))
+            .map_err(|e| format!("'{key}': {}", text::plain(&e)))?;
         if settings.insert(canonical, value).is_some() {
             return Err(format!("'{key}' is given twice, under two of its names; keep one"));
         }

@@ -302,6 +302,8 @@ pub struct TokenizerPlan {
     pub revision: Option<String>,
     /// Whether only the server's counts are used.
     pub server_only: bool,
+    /// Whether prompts of chats are counted by the chat template.
+    pub chat_template: bool,
 }
 
 /// Where results go.

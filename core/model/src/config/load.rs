@@ -33,7 +33,8 @@ pub struct LoadConfig {
     /// The same for --prefill-concurrency [default: 0]
     #[arg(long, value_name = "SECONDS")]
     pub prefill_concurrency_ramp_duration: Option<Seconds>,
-    /// Requests per second, sent whether or not the server keeps up; `inf`: all at once
+    /// Requests per second, sent whether or not the server keeps up; `inf`: all at once. Sessions per second where they
+    /// have several turns: a rate begins sessions, and later turns follow their replies
     #[arg(long, value_name = "RATE")]
     pub request_rate: Option<Number>,
     /// How arrivals follow each other: `constant`, `poisson`, `gamma`, `burst`, or a plugin's [default: poisson
@@ -71,10 +72,10 @@ pub struct LoadConfig {
     /// Begin with the data's first time, whatever it is [default: true]
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
     pub fixed_schedule_auto_offset: Option<bool>,
-    /// Leave out what begins before this time of the data, and begin with it; in milliseconds without a unit
+    /// Leave out sessions that begin before this time of the data, and begin with it; in milliseconds without a unit
     #[arg(long, value_name = "TIME")]
     pub fixed_schedule_start_offset: Option<Millis>,
-    /// Leave out what begins after this time of the data; in milliseconds without a unit
+    /// Leave out sessions that begin after this time of the data; in milliseconds without a unit
     #[arg(long, value_name = "TIME")]
     pub fixed_schedule_end_offset: Option<Millis>,
     /// Send so many times faster than the data says [default: 1]

@@ -115,6 +115,10 @@ pub struct RawConfig {
     /// Count tokens by the server's usage alone, never by the local tokenizer
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", help_heading = "Tokens")]
     pub use_server_token_count: Option<bool>,
+    /// Count the prompts of chats as the model is given them: the text of the tokenizer's chat template, up to where the
+    /// answer begins
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", help_heading = "Tokens")]
+    pub apply_chat_template: Option<bool>,
 
     // ── Results ─────────────────────────────────────────────────────────────────────────────────────────────────────
     /// Folder the files go to [default: a fresh one per run under ./artifacts]

@@ -2,20 +2,24 @@
 
 use super::{lengths, media};
 use crate::{
-    config::{DataConfig, MediaConfig, RawConfig, SyntheticConfig, TraceConfig},
+    config::{DataConfig, MediaConfig, RawConfig, Sampling, SyntheticConfig, TraceConfig},
     error::{ConfigError, refuse},
+    file::text,
     plan::{DataPlan, PhasePlan},
     values::{Count, Number},
 };
 use inferometer_abi::documents::{DatasetRequest, PrefixRequest, TraceRequest};
 
-const DEFAULT_POOL: u64 = 100;
+/// Different sessions where nothing says how many are needed.
+pub(super) const DEFAULT_POOL: u64 = 100;
 /// Most different sessions that are made up unasked.
 const LARGEST_DEFAULT_POOL: u64 = 1_000_000;
 /// Most different sessions that are made up at all.
 const LARGEST_POOL: u64 = 10_000_000;
 const SYNTHETIC: &str = "synthetic";
 const RANDOM_POOL: &str = "random_pool";
+/// Most tokens of a message that is made up and put before a session's turns: it is sent again with each of them.
+const LONGEST_MESSAGE: u64 = 1_000_000;
 /// Loaders that find out what a file holds, or that read one kind of file.
 const OF_FILES: [&str; 14] = [
     "auto",
@@ -34,6 +38,19 @@ const OF_FILES: [&str; 14] = [
     "azure_trace",
 ];
 
+/// Loaders that read a kind of file with texts of its own, which `--synthesis-…` cannot stretch.
+const KINDS_WITHOUT_LENGTHS: [&str; 9] = [
+    "single_turn",
+    "multi_turn",
+    RANDOM_POOL,
+    "sharegpt",
+    "raw_payload",
+    "inputs_json",
+    "dag_jsonl",
+    "openai_batch",
+    "agentic_messages",
+];
+
 /// The data that `config` asks for, enough of it for `phases`.
 pub(super) fn data(config: &RawConfig, phases: &[PhasePlan], notes: &mut Vec<String>) -> Result<DataPlan, ConfigError> {
     let RawConfig { data, synthetic, media, trace, .. } = config;
@@ -47,6 +64,10 @@ pub(super) fn data(config: &RawConfig, phases: &[PhasePlan], notes: &mut Vec<Str
     if loader == SYNTHETIC {
         refuse_of_files(data, trace)?;
     }
+    if KINDS_WITHOUT_LENGTHS.contains(&loader.as_str()) {
+        refuse_of_traces(trace, &loader)?;
+    }
+    notes.extend(without_effect(data, &loader, phases));
     let mut request = DatasetRequest {
         entries: entries(config, phases, notes)?,
         input_tokens: lengths::input(synthetic)?,
@@ -72,8 +93,8 @@ pub(super) fn data(config: &RawConfig, phases: &[PhasePlan], notes: &mut Vec<Str
         request,
         sampling: data.dataset_sampling_strategy.unwrap_or_default(),
         system_prompt: system_prompt(data)?,
-        shared_system_tokens: tokens("--shared-system-prompt-length", data.shared_system_prompt_length)?,
-        user_context_tokens: tokens("--user-context-prompt-length", data.user_context_prompt_length)?,
+        shared_system_tokens: tokens("--shared-system-prompt-length", data.shared_system_prompt_length, LONGEST_MESSAGE)?,
+        user_context_tokens: tokens("--user-context-prompt-length", data.user_context_prompt_length, LONGEST_MESSAGE)?,
         cache_bust: data.cache_bust.unwrap_or_default(),
         delay_ratio,
         ignores_times: trace.ignore_trace_delays.unwrap_or_default(),
@@ -98,14 +119,16 @@ fn loader(data: &DataConfig) -> Result<String, ConfigError> {
 fn refuse_made_up(synthetic: &SyntheticConfig, media: &MediaConfig, loader: &str) -> Result<(), ConfigError> {
     let takes_batches = loader == RANDOM_POOL;
     let has_batch = media.image_batch_size.or(media.audio_batch_size).or(synthetic.prompt_batch_size).is_some();
+    let deviates = |stddev: Option<Number>| stddev.is_some_and(|stddev| stddev.0 != 0.0);
     let typed = [
-        ("--isl", synthetic.isl.is_some() || synthetic.isl_stddev.is_some()),
+        ("--isl", synthetic.isl.is_some() || deviates(synthetic.isl_stddev)),
         ("--seq-dist", synthetic.seq_dist.is_some()),
         ("--random-range-ratio", synthetic.random_range_ratio.is_some()),
-        ("--session-turns-mean", synthetic.session_turns_mean.is_some() || synthetic.session_turns_stddev.is_some()),
+        ("--session-turns-mean", synthetic.session_turns_mean.is_some() || deviates(synthetic.session_turns_stddev)),
         (
             "--session-turn-delay-mean",
-            synthetic.session_turn_delay_mean.is_some() || synthetic.session_turn_delay_stddev.is_some(),
+            synthetic.session_turn_delay_mean.is_some()
+                || deviates(synthetic.session_turn_delay_stddev.map(|stddev| Number(stddev.0))),
         ),
         ("--num-prefix-prompts", synthetic.num_prefix_prompts.is_some()),
         ("--prefix-prompt-length", synthetic.prefix_prompt_length.is_some()),
@@ -120,10 +143,9 @@ fn refuse_made_up(synthetic: &SyntheticConfig, media: &MediaConfig, loader: &str
     }
 }
 
-/// Refuses what is for data that is read where all is made up.
-fn refuse_of_files(data: &DataConfig, trace: &TraceConfig) -> Result<(), ConfigError> {
-    let typed = [
-        ("--ignore-trace-delays", trace.ignore_trace_delays == Some(true)),
+/// The settings that change what a trace asks for, and whether they were typed.
+fn of_traces(trace: &TraceConfig) -> [(&'static str, bool); 7] {
+    [
         ("--isl-block-size", trace.isl_block_size.is_some()),
         ("--synthesis-prefix-len-multiplier", trace.synthesis_prefix_len_multiplier.is_some()),
         ("--synthesis-prefix-root-multiplier", trace.synthesis_prefix_root_multiplier.is_some()),
@@ -131,9 +153,42 @@ fn refuse_of_files(data: &DataConfig, trace: &TraceConfig) -> Result<(), ConfigE
         ("--synthesis-output-len-multiplier", trace.synthesis_output_len_multiplier.is_some()),
         ("--synthesis-max-isl", trace.synthesis_max_isl.is_some()),
         ("--synthesis-max-osl", trace.synthesis_max_osl.is_some()),
+    ]
+}
+
+/// Refuses what changes traces where the data is none.
+fn refuse_of_traces(trace: &TraceConfig, loader: &str) -> Result<(), ConfigError> {
+    match of_traces(trace).iter().find(|(_, is_typed)| *is_typed) {
+        Some((flag, _)) => refuse(format!("{flag} is for traces, and {loader} is none; leave it out")),
+        None => Ok(()),
+    }
+}
+
+/// What is to be said of settings that do nothing with this data.
+fn without_effect(data: &DataConfig, loader: &str, phases: &[PhasePlan]) -> Vec<String> {
+    let mut notes = Vec::new();
+    if data.num_dataset_entries.is_some() && data.input_file.is_some() && OF_FILES.contains(&loader) {
+        // What `auto` finds may be a pool.
+        match loader {
+            RANDOM_POOL => {}
+            "auto" => notes.push("--num-dataset-entries has no effect on a file, unless it is a random_pool".to_owned()),
+            _ => notes.push(format!("--num-dataset-entries has no effect: {loader} has the sessions of its file")),
+        }
+    }
+    let follows_times = |phase: &PhasePlan| phase.strategy == "fixed_schedule";
+    if data.dataset_sampling_strategy.is_some_and(|how| how != Sampling::Sequential) && phases.iter().any(follows_times) {
+        notes.push("--dataset-sampling-strategy has no effect on a fixed schedule, which has an order of its own".to_owned());
+    }
+    notes
+}
+
+/// Refuses what is for data that is read where all is made up.
+fn refuse_of_files(data: &DataConfig, trace: &TraceConfig) -> Result<(), ConfigError> {
+    let others = [
+        ("--ignore-trace-delays", trace.ignore_trace_delays == Some(true)),
         ("--replies recorded", data.replies == Some(crate::config::Replies::Recorded)),
     ];
-    match typed.iter().find(|(_, is_typed)| *is_typed) {
+    match of_traces(trace).iter().chain(&others).find(|(_, is_typed)| *is_typed) {
         Some((flag, _)) => refuse(format!("{flag} is for data that was recorded; add --input-file, or leave it out")),
         None => Ok(()),
     }
@@ -182,8 +237,8 @@ fn system_prompt(data: &DataConfig) -> Result<Option<String>, ConfigError> {
         (Some(prompt), _) => (prompt.clone(), "--system-prompt".to_owned()),
         (None, Some(file)) => {
             let from = format!("--system-prompt-file {}", file.display());
-            let text = std::fs::read_to_string(file);
-            (text.map_err(|e| ConfigError::new(format!("{from}: {e}; give a file of text")))?, from)
+            let text = text::read(file);
+            (text.map_err(|why| ConfigError::new(format!("{from}: {why}; give a file of text")))?, from)
         }
         (None, None) => return Ok(None),
     };
@@ -193,10 +248,10 @@ fn system_prompt(data: &DataConfig) -> Result<Option<String>, ConfigError> {
     Ok(Some(prompt))
 }
 
-fn tokens(flag: &str, count: Option<Count>) -> Result<Option<u64>, ConfigError> {
+fn tokens(flag: &str, count: Option<Count>, most: u64) -> Result<Option<u64>, ConfigError> {
     match count {
-        Some(Count(tokens)) if !(1..=u64::from(u32::MAX)).contains(&tokens) => {
-            refuse(format!("{flag} {tokens} is not a number of tokens; give 1 to {}", u32::MAX))
+        Some(Count(tokens)) if !(1..=most).contains(&tokens) => {
+            refuse(format!("{flag} {tokens} is not a number of tokens; give 1 to {most}"))
         }
         count => Ok(count.map(|count| count.0)),
     }
@@ -207,7 +262,7 @@ fn prefixes(
     data: &DataConfig,
     notes: &mut Vec<String>,
 ) -> Result<Option<PrefixRequest>, ConfigError> {
-    let Some(tokens) = tokens("--prefix-prompt-length", synthetic.prefix_prompt_length)? else {
+    let Some(tokens) = tokens("--prefix-prompt-length", synthetic.prefix_prompt_length, lengths::MOST_TOKENS as u64)? else {
         return match synthetic.num_prefix_prompts {
             Some(_) => refuse("--num-prefix-prompts needs their length; add --prefix-prompt-length"),
             None => Ok(None),
@@ -246,9 +301,9 @@ fn trace(trace: &TraceConfig) -> Result<TraceRequest, ConfigError> {
         return refuse("--synthesis-prefix-root-multiplier 0 leaves no trees; give at least 1");
     }
     Ok(TraceRequest {
-        block_tokens: tokens("--isl-block-size", trace.isl_block_size)?,
-        max_input_tokens: tokens("--synthesis-max-isl", trace.synthesis_max_isl)?,
-        max_output_tokens: tokens("--synthesis-max-osl", trace.synthesis_max_osl)?,
+        block_tokens: tokens("--isl-block-size", trace.isl_block_size, lengths::MOST_TOKENS as u64)?,
+        max_input_tokens: tokens("--synthesis-max-isl", trace.synthesis_max_isl, u32::MAX.into())?,
+        max_output_tokens: tokens("--synthesis-max-osl", trace.synthesis_max_osl, u32::MAX.into())?,
         prefix_multiplier: factor("--synthesis-prefix-len-multiplier", trace.synthesis_prefix_len_multiplier)?,
         root_multiplier,
         prompt_multiplier: factor("--synthesis-prompt-len-multiplier", trace.synthesis_prompt_len_multiplier)?,
@@ -260,7 +315,7 @@ fn trace(trace: &TraceConfig) -> Result<TraceRequest, ConfigError> {
 mod tests {
     use super::*;
     use crate::{
-        config::{CacheBust, Replies, Sampling},
+        config::{CacheBust, Replies},
         testing::{file, plan, refused},
     };
 
@@ -364,6 +419,31 @@ mod tests {
     }
 
     #[test]
+    fn settings_without_effect_are_noted_or_refused() {
+        let notes = |flags: &str| plan(&format!("--request-count 1 --input-file x {flags}")).unwrap().notes.join("\n");
+        let single = "--custom-dataset-type single_turn";
+        assert!(notes(&format!("{single} --num-dataset-entries 5")).contains("--num-dataset-entries has no effect"));
+        assert!(notes("--num-dataset-entries 5").contains("random_pool"));
+        assert_eq!(notes("--custom-dataset-type random_pool --num-dataset-entries 5"), "");
+        assert!(notes("--fixed-schedule --dataset-sampling-strategy shuffle").contains("no effect on a fixed schedule"));
+        assert_eq!(notes("--dataset-sampling-strategy shuffle"), "");
+        refused(&[
+            (&format!("--input-file x {single} --synthesis-max-isl 4"), &["--synthesis-max-isl", "single_turn is none"]),
+            (&format!("--input-file x {single} --isl-block-size 4"), &["--isl-block-size", "single_turn is none"]),
+        ]);
+    }
+
+    #[test]
+    fn a_deviation_of_zero_is_harmless() {
+        for flags in ["--isl-stddev 0", "--session-turns-stddev 0", "--session-turn-delay-stddev 0", "--osl-stddev 0"] {
+            assert_eq!(planned(flags).request, planned("").request, "{flags}");
+            assert!(plan(&format!("--input-file x {flags}")).is_ok(), "{flags}");
+        }
+        assert_eq!(planned("--image-width-stddev 0 --image-height-stddev 0").request.images, None);
+        assert_eq!(planned("--audio-length-stddev 0").request.audio, None);
+    }
+
+    #[test]
     fn a_pool_of_files_takes_batches_and_no_other_file_does() {
         let request = planned("--input-file x --custom-dataset-type random_pool --image-batch-size 3 -b 2").request;
         assert_eq!((request.images.unwrap().batch, request.batch), (3, 2));
@@ -411,6 +491,8 @@ mod tests {
             ("--system-prompt a --shared-system-prompt-length 4", &["--shared-system-prompt-length"]),
             ("--system-prompt-file a --user-context-prompt-length 4", &["--user-context-prompt-length"]),
             ("--shared-system-prompt-length 0", &["--shared-system-prompt-length 0"]),
+            ("--shared-system-prompt-length 4294967295", &["--shared-system-prompt-length 4294967295", "1 to 1000000"]),
+            ("--user-context-prompt-length 1000001", &["--user-context-prompt-length 1000001", "1 to 1000000"]),
             ("--num-prefix-prompts 4", &["add --prefix-prompt-length"]),
             ("--num-prefix-prompts 0 --prefix-prompt-length 4", &["--num-prefix-prompts 0"]),
             ("--prefix-prompt-length 4 --shared-system-prompt-length 4", &["exclude each other"]),

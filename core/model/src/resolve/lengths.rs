@@ -10,8 +10,11 @@ use serde::Deserialize;
 use serde_json::Value;
 
 const DEFAULT_ISL: f64 = 550.0;
-const MOST_TOKENS: f64 = u32::MAX as f64;
-const MOST_TURNS: f64 = 100_000.0;
+/// The longest text that is made up or asked for, in tokens.
+pub(super) const MOST_TOKENS: f64 = 10_000_000.0;
+const MOST_TURNS: f64 = 10_000.0;
+/// The longest think time, in milliseconds: a day.
+const LONGEST_DELAY: f64 = 86_400_000.0;
 /// How far shares may be from 100 % together, for those that cannot be written exactly.
 const TOLERANCE: f64 = 1e-3;
 
@@ -39,10 +42,10 @@ pub(super) fn delay(config: &SyntheticConfig) -> Result<Option<Length>, ConfigEr
     let number = |time: Option<Millis>| time.map(|time| Number(time.0));
     let (mean, stddev) = (number(config.session_turn_delay_mean), number(config.session_turn_delay_stddev));
     let flags = ("--session-turn-delay-mean", "--session-turn-delay-stddev");
-    let delay = optional(mean, flags.0, stddev, flags.1, 0.0..=1e12, "a time")?.filter(|delay| delay.mean > 0.0);
+    let delay = optional(mean, flags.0, stddev, flags.1, 0.0..=LONGEST_DELAY, "a time in milliseconds")?.filter(|delay| delay.mean > 0.0);
     if delay.is_some()
         && config.session_turns_mean.is_none_or(|turns| turns.0 <= 1.0)
-        && config.session_turns_stddev.is_none()
+        && config.session_turns_stddev.is_none_or(|stddev| stddev.0 == 0.0)
     {
         return refuse(format!(
             "{} is the time between two turns, and sessions have one; add --session-turns-mean 2 or more",
@@ -62,7 +65,7 @@ fn optional(
 ) -> Result<Option<Length>, ConfigError> {
     match mean {
         Some(Number(mean)) => length(flag, mean, stddev_flag, stddev, range, what).map(Some),
-        None if stddev.is_some() => refuse(format!("{stddev_flag} needs a mean; add {flag}")),
+        None if stddev.is_some_and(|stddev| stddev.0 != 0.0) => refuse(format!("{stddev_flag} needs a mean; add {flag}")),
         None => Ok(None),
     }
 }
@@ -81,8 +84,8 @@ pub(super) fn length(
         let (least, most) = range.into_inner();
         return refuse(format!("{flag} {mean} is not {what}; give {least} to {most}"));
     }
-    if !(stddev.is_finite() && stddev >= 0.0) {
-        return refuse(format!("{stddev_flag} {stddev} is not a deviation; give 0 or more"));
+    if !(0.0..=*range.end()).contains(&stddev) {
+        return refuse(format!("{stddev_flag} {stddev} is not a deviation; give 0 to {}", range.end()));
     }
     Ok(Length { mean, stddev })
 }

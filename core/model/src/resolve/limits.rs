@@ -9,6 +9,8 @@ use crate::{
 };
 
 const DEFAULT_GRACE: Seconds = Seconds(30.0);
+/// Less is over before the first request is on its way.
+const SHORTEST_DURATION: Seconds = Seconds(0.001);
 /// A rate without a count or a duration runs for about this long.
 const DEFAULT_RATE_SECONDS: f64 = 10.0;
 
@@ -21,9 +23,9 @@ pub(super) fn stop(
     notes: &mut Vec<String>,
 ) -> Result<Stop, ConfigError> {
     let duration = load.benchmark_duration;
-    if duration.is_some_and(|duration| duration.0 == 0.0) {
+    if let Some(Seconds(short)) = duration.filter(|duration| duration.0 < SHORTEST_DURATION.0) {
         let flag = scope.flag("benchmark-duration");
-        return scope.refuse(format!("{flag} 0 leaves no time to send anything; give a time above 0"));
+        return scope.refuse(format!("{flag} {short} leaves no time to send anything; give a millisecond or more"));
     }
     if duration.is_none() && load.benchmark_grace_period.is_some() {
         return scope.refuse(format!(
@@ -66,17 +68,20 @@ pub(super) fn stop(
             scope.flag("request-count")
         ));
     }
-    if duration.is_some() {
+    let label = scope.label.map(|label| format!("phase '{label}': ")).unwrap_or_default();
+    let mut say = |what: String| notes.push(format!("{label}no count given: {what}"));
+    if let Some(Seconds(time)) = duration {
+        if time.is_infinite() {
+            say("until Ctrl-C".to_owned());
+        }
         return Ok(stop);
     }
     if scope.kind == PhaseKind::Warmup {
         return scope
             .refuse("a warm-up needs an end of its own; give request-count, num-conversations or benchmark-duration");
     }
-    let label = scope.label.map(|label| format!("phase '{label}': ")).unwrap_or_default();
-    let mut say = |what: String| notes.push(format!("{label}no count given: {what}"));
     if scope.has_file {
-        say("the file once".to_owned());
+        say(scope.whole_file.clone());
     } else if let Some(series) = &shape.series {
         stop.duration_ns = Some(Seconds(series.end_s()).as_ns());
         say(format!("the {} s of the series of rates", series.end_s()));
@@ -155,6 +160,10 @@ mod tests {
             ("--input-file x", None, "the file once"),
             ("--input-file x --request-rate 4", None, "the file once"),
             ("--input-file x --request-rate inf", None, "the file once"),
+            ("--input-file x --custom-dataset-type random_pool", None, "100 sessions drawn"),
+            ("--input-file x --custom-dataset-type random_pool --num-prompts 7", None, "7 sessions drawn"),
+            ("--benchmark-duration inf", None, "until Ctrl-C"),
+            ("--input-file x --benchmark-duration inf", None, "until Ctrl-C"),
         ] {
             let plan = plan(flags).unwrap();
             assert_eq!(plan.phases[0].stop.requests, requests, "{flags}");
@@ -169,6 +178,7 @@ mod tests {
     fn limits_that_cannot_be_are_refused_with_the_way_out() {
         refused(&[
             ("--benchmark-duration 0", &["--benchmark-duration 0"]),
+            ("--benchmark-duration 500us", &["--benchmark-duration 0.0005", "a millisecond"]),
             ("--benchmark-grace-period 5", &["add --benchmark-duration"]),
             ("--request-rate inf", &["--request-rate inf", "add --request-count"]),
             ("--request-rate inf --benchmark-duration 5", &["--request-rate inf", "add --request-count"]),

@@ -10,7 +10,7 @@ use inferometer_abi::documents::{AudioRequest, ImageRequest};
 use std::path::Path;
 
 const DEFAULT_SIDE: f64 = 512.0;
-const LONGEST_SIDE: f64 = 16_384.0;
+const LONGEST_SIDE: f64 = 8_192.0;
 const DEFAULT_CLIP_SECONDS: f64 = 1.0;
 const LONGEST_CLIP_SECONDS: f64 = 3_600.0;
 const DEFAULT_SAMPLE_RATE: u32 = 16_000;
@@ -24,7 +24,14 @@ const LARGEST_BATCH: u64 = 10_000;
 
 /// Whether anything but batch sizes was typed.
 pub(super) fn makes_content(config: &MediaConfig) -> bool {
-    let content = MediaConfig { image_batch_size: None, audio_batch_size: None, ..config.clone() };
+    let content = MediaConfig {
+        image_batch_size: None,
+        audio_batch_size: None,
+        image_width_stddev: config.image_width_stddev.filter(|stddev| stddev.0 != 0.0),
+        image_height_stddev: config.image_height_stddev.filter(|stddev| stddev.0 != 0.0),
+        audio_length_stddev: config.audio_length_stddev.filter(|stddev| stddev.0 != 0.0),
+        ..config.clone()
+    };
     content != MediaConfig::default()
 }
 
@@ -49,7 +56,7 @@ pub(super) fn images(config: &MediaConfig, notes: &mut Vec<String>) -> Result<Op
         image_source,
         ..
     } = config;
-    let deviates = image_width_stddev.is_some() || image_height_stddev.is_some();
+    let deviates = [image_width_stddev, image_height_stddev].into_iter().flatten().any(|stddev| stddev.0 != 0.0);
     let is_sized = width.is_some() || height.is_some() || deviates;
     if !is_sized && image_batch_size.is_none() && image_format.is_none() && image_source.is_none() {
         return Ok(None);
@@ -98,7 +105,7 @@ pub(super) fn audio(config: &MediaConfig, notes: &mut Vec<String>) -> Result<Opt
         ..
     } = config;
     let is_listed = !audio_sample_rates.is_empty() || !audio_depths.is_empty();
-    let is_long = audio_length_mean.is_some() || audio_length_stddev.is_some();
+    let is_long = audio_length_mean.is_some() || audio_length_stddev.is_some_and(|stddev| stddev.0 != 0.0);
     if !is_listed && !is_long && audio_batch_size.is_none() && audio_format.is_none() && audio_num_channels.is_none() {
         return Ok(None);
     }

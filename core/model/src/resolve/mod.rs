@@ -72,11 +72,7 @@ pub fn resolve(config: &RawConfig, plugins: &PluginSettings, seed: u64) -> Resul
         objectives: (!config.goodput.is_empty()).then(|| config.goodput.join(" ")),
         error_limit: config.failed_request_threshold.map(|limit| limit.0),
         accepts_invalid: config.accept_invalid.unwrap_or_default(),
-        tokenizer: TokenizerPlan {
-            name: config.tokenizer.clone(),
-            revision: config.tokenizer_revision.clone(),
-            server_only: config.use_server_token_count.unwrap_or_default(),
-        },
+        tokenizer: tokenizer(config)?,
         output: OutputPlan {
             folder: config.artifact_dir.clone(),
             overwrite: config.overwrite.unwrap_or_default(),
@@ -89,6 +85,21 @@ pub fn resolve(config: &RawConfig, plugins: &PluginSettings, seed: u64) -> Resul
         seed: config.data.random_seed.unwrap_or(seed),
         notes,
     })
+}
+
+fn tokenizer(config: &RawConfig) -> Result<TokenizerPlan, ConfigError> {
+    let plan = TokenizerPlan {
+        name: config.tokenizer.clone(),
+        revision: config.tokenizer_revision.clone(),
+        server_only: config.use_server_token_count.unwrap_or_default(),
+        chat_template: config.apply_chat_template.unwrap_or_default(),
+    };
+    if plan.server_only && plan.chat_template {
+        return Err(ConfigError::new(
+            "--apply-chat-template is for counting here, which --use-server-token-count never does; leave one out",
+        ));
+    }
+    Ok(plan)
 }
 
 fn export_patience(config: &RawConfig) -> Result<u64, ConfigError> {
@@ -142,6 +153,7 @@ mod tests {
             ("--failed-request-threshold 5", &["--failed-request-threshold 5", "0.05"]),
             ("--workers 70000", &["--workers 70000", "1024"]),
             ("--export-timeout 0", &["--export-timeout 0"]),
+            ("--apply-chat-template --use-server-token-count", &["--apply-chat-template", "leave one out"]),
             ("--profile-export-prefix a/b", &["--profile-export-prefix 'a/b'", "--artifact-dir"]),
         ]);
     }

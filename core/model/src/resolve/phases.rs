@@ -20,6 +20,8 @@ pub(super) struct Scope<'a> {
     pub(super) has_data: bool,
     /// Whether the data comes from a file.
     pub(super) has_file: bool,
+    /// What the file once is, in words.
+    pub(super) whole_file: String,
     /// Turns of a made-up session; absent: the data says.
     pub(super) turns: Option<f64>,
     /// Whether answers are streamed.
@@ -39,6 +41,7 @@ impl<'a> Scope<'a> {
             is_of_warmup_flags: false,
             has_data,
             has_file,
+            whole_file: whole_file(config),
             turns: (!has_data).then(|| config.synthetic.session_turns_mean.map_or(1.0, |turns| turns.0)),
             is_streaming: server.streaming,
             ignores_times: config.trace.ignore_trace_delays.unwrap_or_default(),
@@ -68,6 +71,17 @@ impl<'a> Scope<'a> {
             return Ok(ramp);
         }
         self.refuse(format!("{} {} would never end; give a time", self.flag(name), ramp.0))
+    }
+}
+
+/// What is sent where a file is used once, in words: a pool is drawn from, as often as was said or a hundred times.
+fn whole_file(config: &RawConfig) -> String {
+    match config.data.custom_dataset_type.as_deref() {
+        Some("random_pool") => {
+            let sessions = config.data.num_dataset_entries.map_or(super::data::DEFAULT_POOL, |count| count.0);
+            format!("{sessions} sessions drawn from the pools")
+        }
+        _ => "the file once".to_owned(),
     }
 }
 

@@ -1,7 +1,9 @@
 //! Rates over time, from the file that `--request-rate-series` names.
 
-use crate::error::{ConfigError, refuse};
-use serde::Deserialize;
+use crate::{
+    error::{ConfigError, refuse},
+    file::text,
+};
 use serde_json::{Value, json};
 use std::{io::ErrorKind, path::Path};
 
@@ -15,39 +17,45 @@ const MOST: f64 = 1e9;
 #[derive(Debug, PartialEq)]
 pub(super) struct Series(Vec<(f64, f64)>);
 
-/// A point as files have it.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Point {
-    Pair([f64; 2]),
-    Named { time: f64, rate: f64 },
+/// How points are written.
+const FORMS: &str = "write [[0, 5], [60, 50]], or [{\"time\": 0, \"rate\": 5}, …]";
+
+/// The time and the rate of a point as files have it: a pair, or an object of the two.
+fn point(value: &Value) -> Option<(f64, f64)> {
+    let (time, rate) = match value {
+        Value::Array(pair) => match &pair[..] {
+            [time, rate] => (time, rate),
+            _ => return None,
+        },
+        Value::Object(named) => (named.get("time")?, named.get("rate")?),
+        _ => return None,
+    };
+    Some((time.as_f64()?, rate.as_f64()?))
 }
 
 impl Series {
     /// Reads and checks a file.
     pub(super) fn read(path: &Path) -> Result<Self, ConfigError> {
         let shown = path.display();
-        let text = std::fs::read_to_string(path).map_err(|error| {
-            let why = match error.kind() {
-                ErrorKind::NotFound => "there is no such file".to_owned(),
-                ErrorKind::IsADirectory => "that is a folder".to_owned(),
-                _ => error.to_string(),
-            };
-            ConfigError::new(format!("--request-rate-series {shown}: {why}; give a JSON file of rates"))
-        })?;
-        let points: Vec<Point> = serde_json::from_str(&text).map_err(|e| {
-            ConfigError::new(format!(
-                "--request-rate-series {shown}: not a list of points: {e}; write [[0, 5], [60, 50]], or \
-                 [{{\"time\": 0, \"rate\": 5}}, …]"
-            ))
-        })?;
         let wrong = |why: String| refuse(format!("--request-rate-series {shown}: {why}"));
-        let points: Vec<(f64, f64)> = points
-            .into_iter()
-            .map(|point| match point {
-                Point::Pair([time, rate]) | Point::Named { time, rate } => (time, rate),
-            })
-            .collect();
+        let text = match text::read(path) {
+            Ok(text) => text,
+            Err(why) => return wrong(format!("{why}; give a JSON file of rates")),
+        };
+        let values: Vec<Value> = match serde_json::from_str(&text) {
+            Ok(values) => values,
+            Err(e) => return wrong(format!("not a list of points: {}; {FORMS}", text::plain(&e))),
+        };
+        let mut points = Vec::with_capacity(values.len());
+        for (number, value) in (1..).zip(&values) {
+            match point(value) {
+                Some(point) => points.push(point),
+                None => {
+                    let value = text::shown(value);
+                    return wrong(format!("not a list of points: point {number} is {value}; {FORMS}"));
+                }
+            }
+        }
         if points.len() < 2 || points.len() > MOST_POINTS {
             return wrong(format!("{} points are no series; give 2 to {MOST_POINTS}", points.len()));
         }

@@ -8,6 +8,7 @@ use crate::{
     values::{Count, Millis, Number, Seconds},
 };
 use serde_json::{Map, Value};
+use std::ops::RangeInclusive;
 
 /// Strategies that send at a rate.
 const OF_A_RATE: [&str; 3] = ["constant", "poisson", "gamma"];
@@ -15,6 +16,9 @@ const BURST: &str = "burst";
 const CONCURRENCY: &str = "concurrency";
 const FIXED_SCHEDULE: &str = "fixed_schedule";
 const USER_CENTRIC: &str = "user_centric";
+
+/// Factors by which times can be divided so that they stay apart and come about.
+const SPEEDUPS: RangeInclusive<f64> = 1e-6..=1e6;
 
 /// When things are sent.
 pub(super) struct Shape {
@@ -122,16 +126,7 @@ impl Shape {
 /// What says when things are sent; one thing only may.
 fn source<'a>(load: &'a LoadConfig, scope: &Scope<'_>) -> Result<Source<'a>, ConfigError> {
     let pattern = load.arrival_pattern.as_deref();
-    let secondary = [
-        ("--fixed-schedule-auto-offset", load.fixed_schedule_auto_offset.is_some()),
-        ("--fixed-schedule-start-offset", load.fixed_schedule_start_offset.is_some()),
-        ("--fixed-schedule-end-offset", load.fixed_schedule_end_offset.is_some()),
-        ("--fixed-schedule-speedup", load.fixed_schedule_speedup.is_some()),
-    ];
-    let fixed = match load.fixed_schedule {
-        Some(true) => Some("--fixed-schedule"),
-        _ => secondary.iter().find(|(_, is_typed)| *is_typed).map(|(flag, _)| *flag),
-    };
+    let fixed = fixed(load);
     if let Some(flag) = fixed
         && (load.no_fixed_schedule == Some(true) || load.fixed_schedule == Some(false))
     {
@@ -157,6 +152,14 @@ fn source<'a>(load: &'a LoadConfig, scope: &Scope<'_>) -> Result<Source<'a>, Con
     .flatten();
     if let (Some(one), Some(other)) = (named.next(), named.next()) {
         return scope.refuse(format!("{one} and {other} both say when to send; leave one out"));
+    }
+    if let Some(flag) = fixed.filter(|_| load.fixed_schedule != Some(true))
+        && load.concurrency.is_some()
+    {
+        let concurrency = scope.flag("concurrency");
+        return scope.refuse(format!(
+            "{flag} is of a fixed schedule, and {concurrency} alone asks for none; add --fixed-schedule, or leave one out"
+        ));
     }
     if fixed.is_some() {
         return Ok(Source::Fixed);
@@ -184,6 +187,19 @@ fn source<'a>(load: &'a LoadConfig, scope: &Scope<'_>) -> Result<Source<'a>, Con
         return Ok(Source::Burst);
     }
     Ok(Source::Nothing)
+}
+
+/// The flag that asks for the data's own times, if there is one: --fixed-schedule, or one that is of such loads alone.
+fn fixed(load: &LoadConfig) -> Option<&'static str> {
+    [
+        ("--fixed-schedule", load.fixed_schedule == Some(true)),
+        ("--fixed-schedule-auto-offset", load.fixed_schedule_auto_offset.is_some()),
+        ("--fixed-schedule-start-offset", load.fixed_schedule_start_offset.is_some()),
+        ("--fixed-schedule-end-offset", load.fixed_schedule_end_offset.is_some()),
+        ("--fixed-schedule-speedup", load.fixed_schedule_speedup.is_some()),
+    ]
+    .into_iter()
+    .find_map(|(flag, is_typed)| is_typed.then_some(flag))
 }
 
 fn positive(Number(rate): Number, flag: &str, scope: &Scope<'_>) -> Result<f64, ConfigError> {
@@ -280,11 +296,12 @@ fn burst(load: &LoadConfig, scope: &Scope<'_>) -> Result<Map<String, Value>, Con
 }
 
 fn replay(load: &LoadConfig, scope: &Scope<'_>) -> Result<Replay, ConfigError> {
+    let flag = fixed(load).unwrap_or("--fixed-schedule");
     if scope.kind == PhaseKind::Warmup {
-        return scope.refuse("a warm-up has no fixed schedule; leave --fixed-schedule out of it");
+        return scope.refuse(format!("a warm-up has no fixed schedule; leave {flag} out of it"));
     }
     if !scope.has_data {
-        return scope.refuse("--fixed-schedule needs data with times of its own; add --input-file");
+        return scope.refuse(format!("{flag} needs data with times of its own; add --input-file"));
     }
     let start = load.fixed_schedule_start_offset;
     if load.fixed_schedule_auto_offset == Some(true) && start.is_some() {
@@ -299,8 +316,9 @@ fn replay(load: &LoadConfig, scope: &Scope<'_>) -> Result<Replay, ConfigError> {
             .refuse("--fixed-schedule-start-offset is after --fixed-schedule-end-offset; give an earlier start");
     }
     let Number(speedup) = load.fixed_schedule_speedup.unwrap_or(Number(1.0));
-    if !(speedup.is_finite() && speedup > 0.0) {
-        return scope.refuse(format!("--fixed-schedule-speedup {speedup} is not a factor; give a number above 0"));
+    if !SPEEDUPS.contains(&speedup) {
+        let (least, most) = (SPEEDUPS.start(), SPEEDUPS.end());
+        return scope.refuse(format!("--fixed-schedule-speedup {speedup} is not a factor; give {least} to {most}"));
     }
     let zero_ns = match (start, load.fixed_schedule_auto_offset) {
         (Some(_), _) => Some(start_ns),
@@ -425,6 +443,13 @@ mod tests {
                 &["--fixed-schedule-auto-offset", "leave one out"],
             ),
             ("--input-file x --fixed-schedule --fixed-schedule-speedup 0", &["--fixed-schedule-speedup 0"]),
+            ("--input-file x --replay-speedup 1e7", &["--fixed-schedule-speedup 10000000", "to 1000000"]),
+            ("--input-file x --replay-speedup 2 --concurrency 4", &["--fixed-schedule-speedup", "add --fixed-schedule,"]),
+            (
+                "--input-file x --fixed-schedule-end-offset 4 --concurrency 4",
+                &["--fixed-schedule-end-offset", "--concurrency", "add --fixed-schedule,"],
+            ),
+            ("--fixed-schedule-end-offset 4", &["--fixed-schedule-end-offset needs data"]),
         ]);
         let series = file("series.json", "[[0, 10], [10, 30]]");
         let with = format!("--request-rate-series {} --request-rate-ramp-duration 4", series.path().display());
