@@ -96,6 +96,14 @@ fn a_mistyped_flag_is_answered_with_the_one_that_was_meant() {
 }
 
 #[test]
+fn flags_of_other_benchmarks_are_answered_with_a_reason_or_a_substitute() {
+    refused(&["--public-dataset", "sharegpt"], &["--public-dataset is not a flag here", "--input-file"]);
+    refused(&["--search-space", "x"], &["--search-space is not a flag here", "once per value"]);
+    refused(&["--zmq-host", "x"], &["--zmq-host is not a flag here", "one process"]);
+    refused(&["-v"], &["-v is not a flag here"]);
+}
+
+#[test]
 fn a_flag_without_its_value_is_named() {
     refused(&["--request-count"], &["--request-count"]);
 }
@@ -141,10 +149,18 @@ fn numbers_that_make_no_sense_are_named_with_what_would_do() {
     refused(&["--request-rate", "inf"], &["burst of all requests", "--request-count"]);
     refused(&["--request-rate", "fast"], &["'fast'", "--request-rate"]);
     refused(&["--concurrency", "0"], &["--concurrency 0", "at least 1"]);
-    refused(&["--concurrency", "-1"], &["-1"]);
+    refused(&["--concurrency", "-1"], &["--concurrency -1:", "whole number"]);
+    refused(&["--request-count", "-5"], &["--request-count -5:", "whole number"]);
+    refused(&["--concurrency", "1,2,4"], &["--concurrency 1,2,4:", "once per value"]);
+    refused(&["--random-seed", "x"], &["--random-seed x:", "whole number"]);
+    refused(&["--shared-system-prompt-length", "4294967295"], &["--shared-system-prompt-length", "1000000"]);
+    refused(&["--isl", "20000000"], &["--isl 20000000", "1 to 10000000"]);
+    refused(&["--session-turns-mean", "20000"], &["--session-turns-mean 20000", "1 to 10000"]);
+    refused(&["--image-width-mean", "9000"], &["--image-width-mean 9000", "1 to 8192"]);
     refused(&["--request-count", "0"], &["--request-count 0"]);
     refused(&["--request-count", "1.5"], &["'1.5'", "whole number"]);
     refused(&["--benchmark-duration", "0"], &["--benchmark-duration 0"]);
+    refused(&["--benchmark-duration", "1us"], &["--benchmark-duration 0.000001", "a millisecond"]);
     refused(&["--benchmark-duration", "soon"], &["'soon'", "3m"]);
     refused(&["--workers", "0"], &["--workers 0"]);
     refused(&["--workers", "70000"], &["--workers 70000", "1024"]);
@@ -191,6 +207,10 @@ fn settings_that_contradict_each_other_are_refused() {
         &["--prefill-concurrency 8", "the 4", "--concurrency"],
     );
     refused(&["--request-rate", "5", "--user-centric-rate", "5", "--num-users", "2"], &["leave one out"]);
+    refused(
+        &["--input-file", "x", "--fixed-schedule-speedup", "2", "--concurrency", "4"],
+        &["--fixed-schedule-speedup", "--concurrency", "add --fixed-schedule,"],
+    );
     refused(&["--fixed-schedule", "--no-fixed-schedule"], &["--no-fixed-schedule", "leave one out"]);
 }
 
@@ -241,10 +261,24 @@ fn input_that_cannot_be_read_is_named_with_file_and_line() {
         },
         &["rows.jsonl:1"],
     );
-    refused_with(|program| program.file("empty.jsonl", "").args(["--input-file", "empty.jsonl"]), &["empty.jsonl"]);
+    refused_with(
+        |program| program.file("empty.jsonl", "").args(["--input-file", "empty.jsonl"]),
+        &["empty.jsonl: is empty"],
+    );
+    refused_with(
+        |program| program.file("rows.json", "[{\"text\": \"a\"}]").args(["--input-file", "rows.json"]),
+        &["rows.json", "write one object per line"],
+    );
+    refused_with(
+        |program| {
+            let program = program.file("trace.jsonl", "{\"input_length\": 5, \"output_length\": 2}");
+            program.args(["--input-file", "trace.jsonl", "--custom-dataset-type", "single_turn"])
+        },
+        &["trace.jsonl:1", "it looks like mooncake_trace"],
+    );
     refused_with(
         |program| program.file("binary.jsonl", [0xff, 0xfe, 0x00]).args(["--input-file", "binary.jsonl"]),
-        &["binary.jsonl"],
+        &["binary.jsonl", "is not text"],
     );
 }
 
@@ -362,6 +396,8 @@ fn a_configuration_file_is_checked_as_the_flags_are() {
     };
     with("concurency = 4\n", &["run.toml", "'concurency'", "did you mean 'concurrency'"]);
     with("concurrency = \"many\"\n", &["run.toml", "'concurrency'", "'many'"]);
+    with("concurrency = [1, 2]\n", &["run.toml", "'concurrency'", "once per value"]);
+    with("random-seed = 1.5\n", &["run.toml", "'random-seed'", "1.5", "whole number"]);
     with("request_count = 0\n", &["--request-count 0"]);
     with("concurrency = \n", &["run.toml", "line 1"]);
     with("[[phase]]\nrequest-count = 4\nconcurency = 2\n", &["run.toml", "phase 1", "did you mean 'concurrency'"]);

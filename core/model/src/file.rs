@@ -42,7 +42,9 @@ pub fn load(flags: &RawConfig, file: Option<&Path>) -> Result<(RawConfig, Plugin
     for (key, value) in table {
         let value = json(value);
         match key.as_str() {
-            "plugins" => plugins = serde_json::from_value(value).map_err(|e| wrong(format!("[plugins]: {}", text::plain(&e))))?,
+            "plugins" => {
+                plugins = serde_json::from_value(value).map_err(|e| wrong(format!("[plugins]: {}", text::plain(&e))))?
+            }
             PHASE => phases = tables(value).map_err(&wrong)?,
             _ => names.insert(&mut settings, &key, value).map_err(&wrong)?,
         }

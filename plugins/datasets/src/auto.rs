@@ -10,6 +10,7 @@ use crate::{
     conversation::source,
     lines::{self, stem},
 };
+use beginning::Beginning;
 use inferometer_plugin_sdk::{
     Component, NoOptions,
     api::{DatasetLoader, OutlineSink, SessionSink, TextTools},
@@ -80,14 +81,50 @@ fn kind_of_file(file: &str, in_folder: bool) -> Result<&'static Kind> {
     {
         return Ok(kind);
     }
-    let fitting: Vec<&Kind> = KINDS.iter().filter(|kind| kind.reads(in_folder) && (kind.fits)(&beginning)).collect();
+    let fitting = fitting(&beginning, in_folder);
     match fitting[..] {
         [kind] => Ok(kind),
+        [] if let Some(kind) = only(&beginning, !in_folder).filter(|_| in_folder) => Err(Error::config(format!(
+            "{file}: is {}, of which a single file is read and no folder; give this one, or another, with --input-file",
+            kind.name
+        ))),
+        [] if let Some(kind) = beginning.without_array().and_then(|lines| only(&lines, in_folder)) => Err(refused(
+            file,
+            &format!(
+                "{} fits no kind of data set, but its objects look like {}: write one object per line, without a list \
+                 around them",
+                beginning.described(),
+                kind.name
+            ),
+        )),
         [] => Err(refused(file, &format!("{} fits no kind of data set", beginning.described()))),
         _ => {
             let names: Vec<&str> = fitting.iter().map(|kind| kind.name).collect();
             Err(refused(file, &format!("{} fits {}", beginning.described(), names.join(" and "))))
         }
+    }
+}
+
+/// The kinds that a file which begins so may be of.
+fn fitting(beginning: &Beginning, in_folder: bool) -> Vec<&'static Kind> {
+    KINDS.iter().filter(|kind| kind.reads(in_folder) && (kind.fits)(beginning)).collect()
+}
+
+/// The one kind that a file which begins so is of.
+fn only(beginning: &Beginning, in_folder: bool) -> Option<&'static Kind> {
+    match fitting(beginning, in_folder)[..] {
+        [kind] => Some(kind),
+        _ => None,
+    }
+}
+
+/// An error of the loader called `name`, with what the file looks like if that is something else.
+pub(crate) fn with_likeness(error: Error, source: &str, name: &str) -> Error {
+    match kind_of(source) {
+        Ok(kind) if kind.name != name => {
+            Error::new(error.kind, format!("{} (it looks like {}, not {name})", error.message, kind.name))
+        }
+        _ => error,
     }
 }
 

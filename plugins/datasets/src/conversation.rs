@@ -18,6 +18,7 @@ pub(crate) use records::{Origin, Records};
 pub(crate) use row::{ROW_KEYS, Row, Rows};
 pub(crate) use store::{Builder, Limit, NewMessage, NewPart, NewTurn, Store, StoredRow};
 
+use crate::auto::with_likeness;
 use inferometer_plugin_sdk::{
     Component, NoOptions,
     api::{DatasetLoader, OutlineSink, SessionSink, TextTools},
@@ -73,7 +74,7 @@ impl<F: Format> Component for Conversations<F> {
 impl<F: Format> DatasetLoader for Conversations<F> {
     fn open(&mut self, request: &DatasetRequest, _: &dyn TextTools) -> Result<DatasetInfo> {
         let source = source(request, F::NAME)?;
-        let contents = F::read(source)?;
+        let contents = F::read(source).map_err(|error| with_likeness(error, source, F::NAME))?;
         let sessions = contents.store.sessions() - contents.branches;
         if sessions == 0 {
             return Err(nothing_in(source, &contents.notes));

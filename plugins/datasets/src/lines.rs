@@ -20,14 +20,18 @@ pub(crate) const LONGEST_LINE: u64 = 256 << 20;
 /// The contents of a file; that it is compressed is seen by how it begins.
 ///
 /// # Errors
-/// When there is no such file, when it may not be read, or when it is a folder.
+/// When there is no such file, when it may not be read, when it is a folder, or when it is empty.
 pub(crate) fn contents(source: &str) -> Result<Box<dyn BufRead>> {
     if metadata(source)?.is_dir() {
         return Err(Error::config(format!("{source}: is a folder; give the file of requests itself")));
     }
     let unreadable = |e: io::Error| unreadable(source, &e);
     let mut file = BufReader::with_capacity(1 << 16, File::open(source).map_err(unreadable)?);
-    let compressed = file.fill_buf().map_err(unreadable)?.starts_with(&GZIP);
+    let beginning = file.fill_buf().map_err(unreadable)?;
+    if beginning.is_empty() {
+        return Err(Error::config(format!("{source}: is empty: it holds no requests")));
+    }
+    let compressed = beginning.starts_with(&GZIP);
     Ok(if compressed { Box::new(BufReader::with_capacity(1 << 16, MultiGzDecoder::new(file))) } else { Box::new(file) })
 }
 
@@ -135,6 +139,8 @@ pub(crate) fn unfinished(place: &str, error: &io::Error) -> Error {
 pub(crate) fn text<'a>(source: &str, line: u64, bytes: &'a [u8]) -> Result<&'a str> {
     std::str::from_utf8(bytes).map_err(|e| {
         let column = e.valid_up_to() + 1;
-        Error::config(format!("{source}:{line}: not UTF-8 from byte {column} on; save the file as UTF-8"))
+        Error::config(format!(
+            "{source}:{line}: is not text from byte {column} on; give a file of JSON or CSV, saved as UTF-8"
+        ))
     })
 }

@@ -17,6 +17,7 @@ mod rows;
 mod store;
 mod synthesis;
 
+use crate::auto::with_likeness;
 use inferometer_plugin_sdk::{
     Component, NoOptions,
     api::{DatasetLoader, OutlineSink, SessionSink, TextTools},
@@ -77,7 +78,7 @@ impl<F: Form> DatasetLoader for Trace<F> {
         let prompts = Prompts::new(request.seed);
         let mut rows = Rows::new(source, block_tokens(request.trace.block_tokens, F::BLOCK_TOKENS)?);
         let mut notes = Vec::new();
-        F::read(&mut rows, &mut notes)?;
+        F::read(&mut rows, &mut notes).map_err(|error| with_likeness(error, source, F::NAME))?;
         if rows.is_empty() {
             return Err(Error::config(format!("{source}: holds no requests; check that it is a {} file", F::NAME)));
         }

@@ -21,7 +21,7 @@ const LONGEST: u64 = 256 << 20;
 pub(crate) fn read(path: &Path) -> Result<String, String> {
     let bytes = std::fs::read(path).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => "there is no such file".to_owned(),
-        io::ErrorKind::IsADirectory => "is a folder".to_owned(),
+        io::ErrorKind::IsADirectory => "that is a folder".to_owned(),
         _ => error.to_string(),
     })?;
     let bytes = if bytes.starts_with(&GZIP) { unpacked(&bytes)? } else { bytes };
@@ -48,7 +48,9 @@ pub(crate) fn plain(error: &serde_json::Error) -> String {
     };
     let wrong = ["invalid type: ", "invalid value: "].iter().find_map(|start| reason.strip_prefix(start));
     let said = match wrong.and_then(|wrong| wrong.rsplit_once(", expected ")) {
-        Some((found, expected)) => format!("{} stands where {} belongs", found_in_words(found), expected_in_words(expected)),
+        Some((found, expected)) => {
+            format!("{} stands where {} belongs", found_in_words(found), expected_in_words(expected))
+        }
         None => match reason.strip_prefix("EOF while parsing ") {
             Some("a value") => "it ends where a value belongs".to_owned(),
             Some(what) => format!("it ends inside {what}"),

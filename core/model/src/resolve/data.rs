@@ -93,7 +93,11 @@ pub(super) fn data(config: &RawConfig, phases: &[PhasePlan], notes: &mut Vec<Str
         request,
         sampling: data.dataset_sampling_strategy.unwrap_or_default(),
         system_prompt: system_prompt(data)?,
-        shared_system_tokens: tokens("--shared-system-prompt-length", data.shared_system_prompt_length, LONGEST_MESSAGE)?,
+        shared_system_tokens: tokens(
+            "--shared-system-prompt-length",
+            data.shared_system_prompt_length,
+            LONGEST_MESSAGE,
+        )?,
         user_context_tokens: tokens("--user-context-prompt-length", data.user_context_prompt_length, LONGEST_MESSAGE)?,
         cache_bust: data.cache_bust.unwrap_or_default(),
         delay_ratio,
@@ -171,13 +175,18 @@ fn without_effect(data: &DataConfig, loader: &str, phases: &[PhasePlan]) -> Vec<
         // What `auto` finds may be a pool.
         match loader {
             RANDOM_POOL => {}
-            "auto" => notes.push("--num-dataset-entries has no effect on a file, unless it is a random_pool".to_owned()),
+            "auto" => {
+                notes.push("--num-dataset-entries has no effect on a file, unless it is a random_pool".to_owned())
+            }
             _ => notes.push(format!("--num-dataset-entries has no effect: {loader} has the sessions of its file")),
         }
     }
     let follows_times = |phase: &PhasePlan| phase.strategy == "fixed_schedule";
-    if data.dataset_sampling_strategy.is_some_and(|how| how != Sampling::Sequential) && phases.iter().any(follows_times) {
-        notes.push("--dataset-sampling-strategy has no effect on a fixed schedule, which has an order of its own".to_owned());
+    if data.dataset_sampling_strategy.is_some_and(|how| how != Sampling::Sequential) && phases.iter().any(follows_times)
+    {
+        notes.push(
+            "--dataset-sampling-strategy has no effect on a fixed schedule, which has an order of its own".to_owned(),
+        );
     }
     notes
 }
@@ -262,7 +271,8 @@ fn prefixes(
     data: &DataConfig,
     notes: &mut Vec<String>,
 ) -> Result<Option<PrefixRequest>, ConfigError> {
-    let Some(tokens) = tokens("--prefix-prompt-length", synthetic.prefix_prompt_length, lengths::MOST_TOKENS as u64)? else {
+    let Some(tokens) = tokens("--prefix-prompt-length", synthetic.prefix_prompt_length, lengths::MOST_TOKENS as u64)?
+    else {
         return match synthetic.num_prefix_prompts {
             Some(_) => refuse("--num-prefix-prompts needs their length; add --prefix-prompt-length"),
             None => Ok(None),
@@ -425,10 +435,15 @@ mod tests {
         assert!(notes(&format!("{single} --num-dataset-entries 5")).contains("--num-dataset-entries has no effect"));
         assert!(notes("--num-dataset-entries 5").contains("random_pool"));
         assert_eq!(notes("--custom-dataset-type random_pool --num-dataset-entries 5"), "");
-        assert!(notes("--fixed-schedule --dataset-sampling-strategy shuffle").contains("no effect on a fixed schedule"));
+        assert!(
+            notes("--fixed-schedule --dataset-sampling-strategy shuffle").contains("no effect on a fixed schedule")
+        );
         assert_eq!(notes("--dataset-sampling-strategy shuffle"), "");
         refused(&[
-            (&format!("--input-file x {single} --synthesis-max-isl 4"), &["--synthesis-max-isl", "single_turn is none"]),
+            (
+                &format!("--input-file x {single} --synthesis-max-isl 4"),
+                &["--synthesis-max-isl", "single_turn is none"],
+            ),
             (&format!("--input-file x {single} --isl-block-size 4"), &["--isl-block-size", "single_turn is none"]),
         ]);
     }

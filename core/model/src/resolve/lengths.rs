@@ -42,7 +42,8 @@ pub(super) fn delay(config: &SyntheticConfig) -> Result<Option<Length>, ConfigEr
     let number = |time: Option<Millis>| time.map(|time| Number(time.0));
     let (mean, stddev) = (number(config.session_turn_delay_mean), number(config.session_turn_delay_stddev));
     let flags = ("--session-turn-delay-mean", "--session-turn-delay-stddev");
-    let delay = optional(mean, flags.0, stddev, flags.1, 0.0..=LONGEST_DELAY, "a time in milliseconds")?.filter(|delay| delay.mean > 0.0);
+    let delay = optional(mean, flags.0, stddev, flags.1, 0.0..=LONGEST_DELAY, "a time in milliseconds")?
+        .filter(|delay| delay.mean > 0.0);
     if delay.is_some()
         && config.session_turns_mean.is_none_or(|turns| turns.0 <= 1.0)
         && config.session_turns_stddev.is_none_or(|stddev| stddev.0 == 0.0)
@@ -65,7 +66,9 @@ fn optional(
 ) -> Result<Option<Length>, ConfigError> {
     match mean {
         Some(Number(mean)) => length(flag, mean, stddev_flag, stddev, range, what).map(Some),
-        None if stddev.is_some_and(|stddev| stddev.0 != 0.0) => refuse(format!("{stddev_flag} needs a mean; add {flag}")),
+        None if stddev.is_some_and(|stddev| stddev.0 != 0.0) => {
+            refuse(format!("{stddev_flag} needs a mean; add {flag}"))
+        }
         None => Ok(None),
     }
 }

@@ -5,7 +5,7 @@ use crate::{
     file::text,
 };
 use serde_json::{Value, json};
-use std::{io::ErrorKind, path::Path};
+use std::path::Path;
 
 /// Most points of a series; it goes to every worker.
 const MOST_POINTS: usize = 100_000;

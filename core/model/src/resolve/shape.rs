@@ -444,7 +444,10 @@ mod tests {
             ),
             ("--input-file x --fixed-schedule --fixed-schedule-speedup 0", &["--fixed-schedule-speedup 0"]),
             ("--input-file x --replay-speedup 1e7", &["--fixed-schedule-speedup 10000000", "to 1000000"]),
-            ("--input-file x --replay-speedup 2 --concurrency 4", &["--fixed-schedule-speedup", "add --fixed-schedule,"]),
+            (
+                "--input-file x --replay-speedup 2 --concurrency 4",
+                &["--fixed-schedule-speedup", "add --fixed-schedule,"],
+            ),
             (
                 "--input-file x --fixed-schedule-end-offset 4 --concurrency 4",
                 &["--fixed-schedule-end-offset", "--concurrency", "add --fixed-schedule,"],

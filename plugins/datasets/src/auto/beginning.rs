@@ -4,13 +4,14 @@ use crate::{
     conversation::shortened,
     lines::{self, BYTE_ORDER_MARK},
 };
-use inferometer_plugin_sdk::types::Result;
+use inferometer_plugin_sdk::types::{Error, Result};
 use std::io::Read;
 
 /// How much of a file is looked at. What is told apart by a field that comes later has to be said by the user.
 const REACH: u64 = 4 << 20;
 
 /// The beginning of a file.
+#[derive(Clone)]
 pub(super) struct Beginning {
     form: Form,
     fields: Vec<(String, String)>,
@@ -32,11 +33,17 @@ enum Form {
 /// Reads how `file` begins.
 ///
 /// # Errors
-/// When it cannot be opened or read.
+/// When it cannot be opened or read, or is not text.
 pub(super) fn of(file: &str) -> Result<Beginning> {
     let mut bytes = Vec::new();
     let read = lines::contents(file)?.take(REACH).read_to_end(&mut bytes);
     read.map_err(|e| lines::unfinished(file, &e))?;
+    // A character may be cut by the end of what is looked at.
+    let is_cut = |e: &std::str::Utf8Error| e.error_len().is_none() && bytes.len() as u64 == REACH;
+    if bytes.contains(&0) || std::str::from_utf8(&bytes).is_err_and(|e| !is_cut(&e)) {
+        let reason = "is not text; give a file of JSON or CSV, saved as UTF-8";
+        return Err(Error::config(format!("{file}: {reason}")));
+    }
     let text = String::from_utf8_lossy(&bytes);
     Ok(Beginning::new(text.trim_start_matches(BYTE_ORDER_MARK).trim_start()))
 }
@@ -59,6 +66,11 @@ impl Beginning {
     /// Whether the file holds objects one after another, or is one.
     pub(super) fn is_object(&self) -> bool {
         self.form == Form::Object
+    }
+
+    /// The same as if the objects of the array that the file holds stood one after another; nothing if it holds none.
+    pub(super) fn without_array(&self) -> Option<Self> {
+        (self.form == Form::Array).then(|| Self { form: Form::Object, ..self.clone() })
     }
 
     /// Whether the file holds objects, one after another or in an array.

@@ -1,7 +1,11 @@
 //! Files of every kind in, and what they are taken for out.
 
 use super::{Auto, kinds::KINDS};
-use crate::testing::{gzip, open, outline, session};
+use crate::{
+    conversation::Conversations,
+    single_turn::SingleTurn,
+    testing::{gzip, open, outline, session},
+};
 use inferometer_plugin_sdk::{api::DatasetLoader, documents::DatasetRequest, types::ErrorKind};
 
 fn kind(files: &[(&str, &[u8])]) -> String {
@@ -66,7 +70,9 @@ fn a_folder_is_what_its_files_are() {
     let mixed = error(&[("all/a", body), ("all/b", b"{\"text\": \"a\"}")]);
     assert!(mixed.contains("a is raw_payload and b is random_pool"), "{mixed}");
     let traces = error(&[("all/a", b"{\"input_length\": 5}")]);
-    assert!(traces.contains("fits no kind"), "{traces}");
+    assert!(traces.contains("/all/a: is mooncake_trace") && traces.contains("give this one"), "{traces}");
+    let others = error(&[("all/a", b"{\"b\": 5}")]);
+    assert!(others.contains("fits no kind"), "{others}");
 }
 
 #[test]
@@ -79,11 +85,13 @@ fn a_type_that_names_a_kind_goes_first() {
 #[test]
 fn what_fits_no_kind_or_two_is_refused_with_the_kinds_there_are() {
     for (contents, named) in [
-        ("", "begins with nothing"),
+        (" \n", "begins with nothing"),
         ("Shall I compare thee, or not", "begins with `Shall I compare thee, or not` fits no kind"),
         ("{\"question\": \"a\", \"answer\": \"b\"}", "fields question, answer fits no kind"),
         ("[1, 2]", "fits no kind"),
         ("[{\"text\": \"a\"}]", "an array of objects with the fields text fits no kind"),
+        ("[{\"text\": \"a\"}]", "look like single_turn: write one object per line"),
+        ("a\u{1b}[2Jb", "`a\\u{1b}[2Jb`"),
         ("{\"text\": \"a\", \"turns\": [\"b\"]}", "fits multi_turn and single_turn"),
         ("{\"text\": null}", "fits no kind"),
     ] {
@@ -91,6 +99,26 @@ fn what_fits_no_kind_or_two_is_refused_with_the_kinds_there_are() {
         assert!(message.contains(named), "{contents}\n  {message}");
         assert!(message.contains("--custom-dataset-type") && message.contains("sharegpt, single_turn"), "{message}");
     }
+}
+
+#[test]
+fn a_file_that_is_empty_or_no_text_is_called_that() {
+    for (contents, named) in [(&b""[..], "is empty"), (b"\xff\xfe\x00", "is not text"), (b"PK\x00", "is not text")] {
+        let message = error(&[("data", contents)]);
+        assert!(message.contains(named), "{message}");
+    }
+}
+
+#[test]
+fn a_file_of_another_kind_than_was_said_is_called_what_it_looks_like() {
+    let line = b"{\"input_length\": 5, \"output_length\": 2}";
+    let message =
+        open::<Conversations<SingleTurn>>(&[("data", line)], &DatasetRequest::default()).err().unwrap().message;
+    assert!(message.contains("it looks like mooncake_trace, not single_turn"), "{message}");
+    let line = b"{\"text\": 5}";
+    let message =
+        open::<Conversations<SingleTurn>>(&[("data", line)], &DatasetRequest::default()).err().unwrap().message;
+    assert!(!message.contains("looks like"), "{message}");
 }
 
 #[test]

@@ -35,7 +35,7 @@ impl Problem {
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let colon = if self.field.is_empty() { "" } else { ": " };
-        write!(f, "{}{colon}{}", self.field, self.reason)
+        write!(f, "{}{colon}{}", visible(&self.field), visible(&self.reason))
     }
 }
 
@@ -82,6 +82,13 @@ impl<'a> Fields<'a> {
     /// # Errors
     /// When it is no JSON, or not an object, or names a field twice.
     pub(crate) fn parse(record: &'a str) -> Result<Self, Problem> {
+        if record.trim_start().starts_with('[') {
+            let begins = shortened(record.trim());
+            return Err(Problem::new(
+                "",
+                format!("`{begins}` is no object; write one object per line, without a list around them"),
+            ));
+        }
         // A line's end is no part of it: what breaks off breaks off on its own line.
         serde_json::from_str(record.trim_end()).map_err(|e| {
             let reason = reason(&e);
@@ -271,19 +278,66 @@ pub(crate) fn borrowed_from_json<'a, T: Deserialize<'a>>(field: &str, json: &'a 
     serde_json::from_str(json).map_err(|e| Problem::new(field, reason(&e)))
 }
 
-/// What is wrong, without the place: it would be counted from the beginning of a value, not of the line.
+/// What is wrong, in words that name no type of this program and without the place: it would be counted from the
+/// beginning of a value, not of the line.
 fn reason(error: &serde_json::Error) -> String {
     let text = error.to_string();
     let text = text.rsplit_once(" at line ").map_or(text.as_str(), |(reason, _)| reason);
+    let wrong = ["invalid type: ", "invalid value: "].iter().find_map(|start| text.strip_prefix(start));
+    let said = match wrong.and_then(|wrong| wrong.rsplit_once(", expected ")) {
+        Some((found, expected)) => {
+            format!("{} stands where {} belongs", found_in_words(found), expected_in_words(expected))
+        }
+        None => match text.strip_prefix("EOF while parsing ") {
+            Some("a value") => "it ends where a value belongs".to_owned(),
+            Some(what) => format!("it ends inside {what}"),
+            None => text.to_owned(),
+        },
+    };
     // An error quotes the value it is about, which may be a whole book.
-    if text.len() > 300 { format!("{}…", text.chars().take(200).collect::<String>()) } else { text.to_owned() }
+    if said.len() > 300 { format!("{}…", said.chars().take(200).collect::<String>()) } else { said }
 }
 
-/// The beginning of what may be long.
+fn found_in_words(found: &str) -> &str {
+    match found {
+        "map" => "an object",
+        "sequence" => "a list",
+        value => ["string ", "integer ", "floating point ", "boolean "]
+            .iter()
+            .find_map(|kind| value.strip_prefix(kind))
+            .unwrap_or(value),
+    }
+}
+
+fn expected_in_words(expected: &str) -> &str {
+    match expected {
+        "u32" => "a whole number from 0 to 4294967295",
+        "u64" => "a whole number from 0 on",
+        "a sequence" => "a list",
+        "a map" => "an object",
+        "a JSON number" => "a number",
+        expected if expected.starts_with("struct ") => "an object",
+        expected => expected,
+    }
+}
+
+/// The beginning of what may be long; characters that a terminal would obey are written out.
 pub(crate) fn shortened(text: &str) -> String {
     let mut chars = text.chars();
-    let start: String = chars.by_ref().take(60).collect();
+    let start = visible(&chars.by_ref().take(60).collect::<String>());
     if chars.next().is_some() { start + "…" } else { start }
+}
+
+/// The text with characters that a terminal would obey written out.
+fn visible(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c.is_control() {
+            true => shown.extend(c.escape_default()),
+            false => shown.push(c),
+        }
+    }
+    shown
 }
 
 /// One JSON object of several members, each a name and JSON; empty without any.

@@ -64,7 +64,7 @@ fn a_compressed_file_reads_like_a_plain_one() {
 fn what_is_wrong_is_named_with_its_place() {
     for (contents, named) in [
         ("{\"dta\": []}", "1: does not begin with {\"data\": ["),
-        ("", "1: does not begin with"),
+        (" ", "1: does not begin with"),
         ("{\"data\": []}", "holds no requests"),
         ("{\"data\": [\n{\"session_id\": \"a\"}]}", "2 (entry 1): payloads: missing"),
         ("{\"data\": [\n{\"payload\": []}]}", "2 (entry 1): payload: unknown key; did you mean `payloads`?"),

@@ -65,7 +65,7 @@ fn a_compressed_file_reads_like_a_plain_one() {
 fn a_broken_line_is_named_with_its_field_and_reason() {
     for (line, named) in [
         ("{\"turns\": []}", "turns: is an empty list"),
-        ("{\"turns\": 5}", "turns: invalid type: integer `5`"),
+        ("{\"turns\": 5}", "turns: `5` stands where a list belongs"),
         ("{\"session_id\": \"a\"}", "turns: missing"),
         ("{\"trns\": [\"a\"]}", "trns: unknown key; did you mean `turns`?"),
         ("{\"turns\": [5]}", "turns[0]: `5` is no object"),

@@ -50,7 +50,7 @@ fn what_is_no_body_is_named_with_its_line() {
 #[test]
 fn a_folder_with_an_empty_file_or_a_folder_in_it_is_refused() {
     for (files, named) in [
-        ([("all/a", &b"{}"[..]), ("all/b", b"")], "b: holds no requests"),
+        ([("all/a", &b"{}"[..]), ("all/b", b"")], "b: is empty: it holds no requests"),
         ([("all/a", b"{}"), ("all/sub/b", b"{}")], "sub: is a folder inside a folder"),
     ] {
         let error = open::<RawPayload>(&files, &DatasetRequest::default()).err().unwrap();

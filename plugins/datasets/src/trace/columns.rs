@@ -37,7 +37,7 @@ impl<const N: usize> Columns<N> {
         let mut lines = Lines::open(source)?;
         let mut record = Record::new();
         let Some((number, line)) = lines.next_line()? else {
-            return Err(Error::config(format!("{source}: is empty; its first line names the columns")));
+            return Err(Error::config(format!("{source}: holds no requests; its first line names the columns")));
         };
         record.read(line);
         let header: Vec<&str> = (0..record.fields).map(|n| record.field(n)).collect();
