@@ -15,6 +15,8 @@ use std::{
 
 /// Requests that are shown.
 const SHOWN: usize = 3;
+/// Requests that are written: some 100 MB of lines.
+const MOST: u64 = 1_000_000;
 /// Name of the schedule's file.
 const SCHEDULE: &str = "schedule.jsonl";
 
@@ -35,8 +37,14 @@ pub(crate) fn run(plan: Plan, registry: &Registry, latency_ns: u64) -> Ended {
     let phases = prepared.phases();
     let mut schedule =
         Schedule { file: BufWriter::new(File::create(&path).map_err(refused)?), failed: None, requests: 0 };
-    prepared.rehearse(latency_ns, |planned| schedule.write(&phases, &planned))?;
+    prepared.rehearse(latency_ns, |planned| {
+        schedule.write(&phases, &planned);
+        schedule.requests < MOST
+    })?;
     let requests = schedule.finish().map_err(refused)?;
+    if requests == MOST {
+        say(format_args!("note: the schedule goes on after its first {MOST} requests"));
+    }
     let seconds = latency_ns as f64 / 1e9;
     say(format_args!(
         "schedule: {requests} requests in {}, as they would be sent if every answer took {seconds} s",

@@ -123,6 +123,12 @@ impl Flight {
         self.row.intended
     }
 
+    /// It is another turn of its session.
+    pub(crate) fn begin_at(&mut self, session: &Course, turn: u32) {
+        self.row.turn = turn;
+        self.ids = self.worker.job.ids(self.row.phase, session.number, turn);
+    }
+
     /// The schedule wants it later than was known.
     pub(crate) fn postpone(&mut self, to: u64) {
         self.row.intended = self.row.intended.max(to);

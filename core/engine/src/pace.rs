@@ -108,8 +108,10 @@ impl Pace {
 
     /// What is to be told of a phase of `plan` and `window`.
     pub(crate) fn report(&self, plan: &PhasePlan, window: Option<Window>) -> LoadReport {
-        let asked_rate = plan.is_open_loop().then(|| self.intended_rate(plan)).flatten();
-        let asked_rate = asked_rate.or(plan.rate.filter(|_| !plan.is_open_loop()));
+        // A rate that changes is known by its arrivals.
+        let changes = ["ramp_s", "series"].iter().any(|option| plan.strategy_options.contains_key(*option));
+        let asked_rate = plan.rate.filter(|_| !changes);
+        let asked_rate = asked_rate.or_else(|| self.intended_rate(plan).filter(|_| plan.is_open_loop()));
         let requests_rate = self.sends.rate(self.sent);
         let by_session = self.is_by_session(plan);
         let achieved_rate = if by_session { self.begun.0.rate(self.begun.1) } else { requests_rate };

@@ -232,7 +232,8 @@ mod tests {
         for entry in 0..100 {
             sessions.get(entry, || Some(long(entry)));
             assert!(sessions.bytes < MOST_SESSION_BYTES + long(entry).bytes());
-            let held: usize = sessions.held.values().filter_map(|held| held.session.as_ref()).map(|one| one.bytes()).sum();
+            let held: usize =
+                sessions.held.values().filter_map(|held| held.session.as_ref()).map(|one| one.bytes()).sum();
             assert_eq!(held, sessions.bytes);
         }
         let again = sessions.get(99, || panic!("it is at hand"));

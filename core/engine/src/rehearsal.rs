@@ -10,6 +10,7 @@ use crate::{
     EngineError, Prepared,
     data::{OnDemand, Pool},
     job::{Phase, USER_CENTRIC},
+    worker::{FOR_EVER_NS, NO_WAIT_NS, NO_WAITS_IN_A_ROW},
 };
 use inferometer_abi::{
     api::{Timetable as _, TimingStrategy},
@@ -19,6 +20,7 @@ use inferometer_load::{Action, Arrival, LEEWAY_NS, Pump};
 use inferometer_model::config::{ConcurrencyUnit, OnOverload};
 use room::Room;
 use std::{
+    cell::Cell,
     cmp::Reverse,
     collections::{BinaryHeap, VecDeque},
     sync::Arc,
@@ -26,11 +28,6 @@ use std::{
 
 /// No answer takes less, in nanoseconds: a closed loop would not come to an end where answers take no time.
 const LEAST_LATENCY_NS: u64 = 1_000;
-/// A wait of more than this is one without end, in nanoseconds; and what waits less than this so many times in a row, with
-/// nothing under way, gets nowhere. So it is in a run.
-const FOR_EVER_NS: u64 = 1_000_000_000_000_000_000;
-const NO_WAIT_NS: u64 = 10_000;
-const NO_WAITS_IN_A_ROW: u32 = 1_000_000;
 /// So many arrivals at one time, where nothing limits their number, will never end.
 const MOST_AT_ONCE: u32 = 1 << 20;
 
@@ -84,11 +81,13 @@ enum Event {
 
 impl Prepared {
     /// Runs all phases on a virtual clock, each answer taking `latency_ns`, and tells `planned` of every request. Slots until
-    /// the first token are taken for unlimited, and sessions that others begin are left out.
+    /// the first token are taken for unlimited, and sessions that others begin are left out. It goes on while `planned` says
+    /// so.
     ///
     /// # Errors
     /// A strategy's.
-    pub fn rehearse(self, latency_ns: u64, mut planned: impl FnMut(Planned)) -> Result<(), EngineError> {
+    pub fn rehearse(self, latency_ns: u64, mut planned: impl FnMut(Planned) -> bool) -> Result<(), EngineError> {
+        let goes_on = Cell::new(true);
         let mut start_ns = 0_u64;
         let mut strategies: Vec<_> = self.strategies.into_iter().map(Vec::into_iter).collect();
         let mut before = None;
@@ -100,10 +99,10 @@ impl Prepared {
                 request.phase = index;
                 request.intended_ns = request.intended_ns.saturating_add(start_ns);
                 request.sent_ns = request.sent_ns.map(|at| at.saturating_add(start_ns));
-                planned(request);
+                goes_on.set(planned(request));
             };
             let mut rehearsal = Rehearsal::new(phase, &self.job.pool, own, latency_ns, tell);
-            rehearsal.run().map_err(EngineError::component(&phase.plan.strategy))?;
+            rehearsal.run(&goes_on).map_err(EngineError::component(&phase.plan.strategy))?;
             let last_ns = rehearsal.last_ns;
             rehearsal.timetable.finish()?;
             start_ns = start_ns.saturating_add(last_ns);
@@ -180,12 +179,14 @@ impl<'a, T: FnMut(Planned)> Rehearsal<'a, T> {
         self.phase.plan.stop.duration_ns.is_some_and(|duration| at_ns >= duration)
     }
 
-    fn run(&mut self) -> Result<()> {
+    fn run(&mut self, goes_on: &Cell<bool>) -> Result<()> {
         let stop = self.phase.plan.stop;
         let end = |duration_ns: u64| duration_ns.saturating_add(stop.grace_ns.max(LEEWAY_NS));
         let deadline = stop.duration_ns.map_or(u64::MAX, end);
         (0..self.shards.len()).try_for_each(|worker| self.ask(worker, 0))?;
-        while let Some(Reverse((now, _, event))) = self.events.pop() {
+        while goes_on.get()
+            && let Some(Reverse((now, _, event))) = self.events.pop()
+        {
             if now >= deadline {
                 // What is still under way is broken off.
                 self.last_ns = deadline;
@@ -387,9 +388,8 @@ impl<'a, T: FnMut(Planned)> Rehearsal<'a, T> {
         let keeps_slot = next.is_some() && plan.concurrency_unit == ConcurrencyUnit::Sessions;
         if let Some(number) = next {
             // A strategy that knows its users counts them whatever they do.
-            let thinks = due > now
-                && plan.concurrency_unit == ConcurrencyUnit::Requests
-                && plan.strategy != USER_CENTRIC;
+            let thinks =
+                due > now && plan.concurrency_unit == ConcurrencyUnit::Requests && plan.strategy != USER_CENTRIC;
             let holds_slot = request.holds_slot && keeps_slot;
             let next = Request { number, turn, is_first: false, intended_ns: due, holds_slot, thinks, ..request };
             let pump = &mut self.shards[worker].pump;

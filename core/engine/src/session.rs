@@ -1,7 +1,7 @@
 //! One session from its first turn to its last: slots, think times, what was said so far, and the sessions it begins.
 
 use crate::{
-    data::{Conversation, Made, Ready, Said, Session},
+    data::{Conversation, Ready, Said, Session},
     flight::{Errand, Flight, Landed},
     job::{Course, Phase, USER_CENTRIC},
     slots::Slot,
@@ -42,7 +42,7 @@ pub(crate) struct Start {
 
 /// Runs one session: its turns one after another, each a request. Returns what the schedule has to hear of the last.
 pub(crate) async fn session(worker: &Rc<Worker>, phase: &Phase, start: Start) -> Flow {
-    let Start { course, flight, turn, gap_ns, inherited, is_branch } = start;
+    let Start { course, mut flight, mut turn, gap_ns, inherited, is_branch } = start;
     let job = &*worker.job;
     let lane = if job.reuse == ConnectionReuse::StickyUserSessions { Lane::own() } else { Lane::shared() };
     // A slot that is refused to an arrival is refused at its time, and not when its prompt is ready.
@@ -56,13 +56,18 @@ pub(crate) async fn session(worker: &Rc<Worker>, phase: &Phase, start: Start) ->
         }
     }
     let made = job.pool.session(course.entry, course.place).await;
-    let session = match made_for(made, turn) {
+    let session = match made {
         Ok(session) => session,
         Err(why) => {
             let row = flight.fail(Failure::new(FailureKind::Plugin, why.to_string()));
             return last_words(worker, phase, &course, turn, turn + 1, &row);
         }
     };
+    if session.turns.len() <= turn as usize {
+        // A schedule that knows nothing of turns may say any.
+        turn = 0;
+        flight.begin_at(&course, turn);
+    }
     let is_fork = !inherited.said().is_empty();
     let branches = Vec::new();
     let mut talk =
@@ -74,17 +79,6 @@ pub(crate) async fn session(worker: &Rc<Worker>, phase: &Phase, start: Start) ->
         let _ = branch.await;
     }
     flow
-}
-
-/// The session, if it has the turn that it is to begin with.
-fn made_for(made: Made, turn: u32) -> Made {
-    made.and_then(|session| {
-        if (turn as usize) < session.turns.len() {
-            return Ok(session);
-        }
-        let turns = session.turns.len();
-        Err(format!("the schedule begins session '{}' at turn {turn}, and it has {turns}", session.name).into())
-    })
 }
 
 /// What the schedule is told of a session that ends before its data is known.

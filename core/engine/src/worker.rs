@@ -32,10 +32,10 @@ use tokio::{runtime::Runtime, sync::Notify, task::LocalSet};
 /// Steps of the schedule taken in a row before answers are looked at.
 const STEPS_BETWEEN_READS: u32 = 32;
 /// A wait that is shorter than this gets nowhere, in nanoseconds; and so many in a row with nothing under way never will.
-const NO_WAIT_NS: u64 = 10_000;
-const NO_WAITS_IN_A_ROW: u32 = 1_000_000;
+pub(crate) const NO_WAIT_NS: u64 = 10_000;
+pub(crate) const NO_WAITS_IN_A_ROW: u32 = 1_000_000;
 /// A wait of more than this is one without end, in nanoseconds: some thirty years.
-const FOR_EVER_NS: u64 = 1_000_000_000_000_000_000;
+pub(crate) const FOR_EVER_NS: u64 = 1_000_000_000_000_000_000;
 /// Most sessions that one worker has open, where there are not more slots. Further arrivals wait in the schedule and not
 /// in memory; they are as late as they would be.
 const MOST_LIVE: u64 = 1 << 17;

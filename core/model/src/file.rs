@@ -43,7 +43,8 @@ pub fn load(flags: &RawConfig, file: Option<&Path>) -> Result<(RawConfig, Plugin
         let value = json(value);
         match key.as_str() {
             "plugins" => {
-                plugins = serde_json::from_value(value).map_err(|e| wrong(format!("[plugins]: {}", text::plain(&e))))?
+                plugins =
+                    serde_json::from_value(value).map_err(|e| wrong(format!("[plugins]: {}", text::plain(&e))))?;
             }
             PHASE => phases = tables(value).map_err(&wrong)?,
             _ => names.insert(&mut settings, &key, value).map_err(&wrong)?,

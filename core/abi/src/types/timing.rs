@@ -84,7 +84,8 @@ impl StepKind {
 pub struct Step {
     /// What it is.
     pub kind: StepKind,
-    /// The first turn to send, from 0; those before it are passed over. Hosts of 1.0 begin every session at turn 0.
+    /// The first turn to send, from 0; those before it are passed over. A session that does not have it is begun at turn 0,
+    /// as hosts of 1.0 begin every one.
     pub turn: u32,
     /// When.
     pub at_ns: u64,

@@ -176,7 +176,7 @@ fn without_effect(data: &DataConfig, loader: &str, phases: &[PhasePlan]) -> Vec<
         match loader {
             RANDOM_POOL => {}
             "auto" => {
-                notes.push("--num-dataset-entries has no effect on a file, unless it is a random_pool".to_owned())
+                notes.push("--num-dataset-entries has no effect on a file, unless it is a random_pool".to_owned());
             }
             _ => notes.push(format!("--num-dataset-entries has no effect: {loader} has the sessions of its file")),
         }
