@@ -17,7 +17,7 @@ use inferometer_abi::{
     RVec,
     api::{DatasetLoader, Endpoint},
     documents::DatasetInfo,
-    types::{Error, Outgoing},
+    types::{Error, ErrorKind, Outgoing},
 };
 use inferometer_load::Sampler;
 use inferometer_model::plan::Plan;
@@ -166,7 +166,12 @@ impl Pool {
             });
             work();
         });
-        let first = refused.into_inner().unwrap_or_else(PoisonError::into_inner).pop_first();
+        let mut refused = refused.into_inner().unwrap_or_else(PoisonError::into_inner);
+        // After a panic all further calls are refused; it is the panic that tells.
+        let is_cause =
+            |refused: &Refused| refused.error.kind != ErrorKind::PANICKED || refused.error.message.contains("panicked");
+        let cause = refused.iter().find(|(_, refused)| is_cause(refused)).map(|(place, _)| *place);
+        let first = cause.and_then(|place| refused.remove_entry(&place)).or_else(|| refused.pop_first());
         locked(&self.shelf).begin(order, next.load(Relaxed));
         first.map_or(Ok(()), |(_, refused)| Err(self.engine_error(refused)))
     }
