@@ -2,7 +2,7 @@
 //!
 //! A bundle is a tar archive, compressed by gzip: `manifest.json`, which says what else is in it byte for byte;
 //! `run.toml`, the settings as a configuration file; `data/`, the files that they name; and `tokenizer/`. Secrets are
-//! never put in, and plugin libraries are only named. [`make`] writes one, [`open`] unpacks one for a run.
+//! never put in, and plugin libraries are only named. [`make()`] writes one, [`open()`] unpacks one for a run.
 
 mod archive;
 mod left_out;
