@@ -26,7 +26,7 @@ use std::{
 };
 
 /// Most bytes that are kept: of bodies, and of what holds further conversations.
-const LIMIT: usize = 256 << 20;
+const LIMIT: usize = 64 << 20;
 
 /// What a further conversation takes beside its bodies, and each of its turns, in bytes: about as much as they do.
 const CONVERSATION: usize = 192;
