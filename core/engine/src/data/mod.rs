@@ -17,20 +17,18 @@ use inferometer_abi::{
     RVec,
     api::{DatasetLoader, Endpoint},
     documents::DatasetInfo,
-    types::{Error, ErrorKind, Outgoing},
+    types::{Error, Outgoing},
 };
 use inferometer_load::Sampler;
 use inferometer_model::plan::Plan;
 use std::{
     any::Any,
-    collections::BTreeMap,
     fmt,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError,
-        atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
+        atomic::{AtomicU64, Ordering::Relaxed},
     },
-    thread,
 };
 use tokio::sync::oneshot;
 
@@ -130,50 +128,24 @@ impl Pool {
         outlines.as_ref().map_err(|error| EngineError::component(&self.names[0])(error.clone()))
     }
 
-    /// Makes the sessions that come first in `order` ready: enough to begin with.
+    /// Makes the sessions that come first in `order` ready, one after another: enough to begin with.
     ///
     /// # Errors
     /// What is wrong with the first of them that cannot be made.
     pub(crate) fn prepare(&self, order: Order) -> Result<(), EngineError> {
-        let threads = thread::available_parallelism().map_or(1, usize::from);
-        let (next, made_bytes) = (AtomicU64::new(0), AtomicUsize::new(0));
-        let refused = Mutex::new(BTreeMap::new());
-        thread::scope(|scope| {
-            let work = || {
-                while made_bytes.load(Relaxed) < UP_FRONT
-                    && locked(&refused).is_empty()
-                    && locked(&self.shelf).kept < self.sessions()
-                {
-                    let place = next.fetch_add(1, Relaxed);
-                    // Whatever is still missing after as many places as there are sessions is not wanted soon.
-                    let Some(entry) = order.entry(place).filter(|_| place < self.cells.len() as u64) else { return };
-                    if self.kept(entry).is_some() {
-                        continue;
-                    }
-                    match self.make(entry, false) {
-                        Ok(session) => {
-                            made_bytes.fetch_add(session.bytes(), Relaxed);
-                            self.keep(&mut locked(&self.shelf), entry, &Ok(Arc::new(session)));
-                        }
-                        Err(error) => {
-                            locked(&refused).insert(place, error);
-                        }
-                    }
-                }
-            };
-            (1..threads).for_each(|_| {
-                scope.spawn(work);
-            });
-            work();
-        });
-        let mut refused = refused.into_inner().unwrap_or_else(PoisonError::into_inner);
-        // After a panic all further calls are refused; it is the panic that tells.
-        let is_cause =
-            |refused: &Refused| refused.error.kind != ErrorKind::PANICKED || refused.error.message.contains("panicked");
-        let cause = refused.iter().find(|(_, refused)| is_cause(refused)).map(|(place, _)| *place);
-        let first = cause.and_then(|place| refused.remove_entry(&place)).or_else(|| refused.pop_first());
-        locked(&self.shelf).begin(order, next.load(Relaxed));
-        first.map_or(Ok(()), |(_, refused)| Err(self.engine_error(refused)))
+        let (mut place, mut made_bytes) = (0, 0);
+        // Whatever is still missing after as many places as there are sessions is not wanted soon.
+        while made_bytes < UP_FRONT && place < self.cells.len() as u64 && locked(&self.shelf).kept < self.sessions() {
+            let Some(entry) = order.entry(place) else { break };
+            place += 1;
+            if self.kept(entry).is_none() {
+                let made = self.make(entry, false).map_err(|refused| self.engine_error(refused))?;
+                made_bytes += made.bytes();
+                self.keep(&mut locked(&self.shelf), entry, &Ok(Arc::new(made)));
+            }
+        }
+        locked(&self.shelf).begin(order, place);
+        Ok(())
     }
 
     /// Makes a session.
