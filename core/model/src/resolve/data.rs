@@ -20,9 +20,10 @@ const SYNTHETIC: &str = "synthetic";
 const RANDOM_POOL: &str = "random_pool";
 /// Most tokens of a message that is made up and put before a session's turns: it is sent again with each of them.
 const LONGEST_MESSAGE: u64 = 1_000_000;
-/// Loaders that find out what a file holds, or that read one kind of file.
-const OF_FILES: [&str; 14] = [
-    "auto",
+/// The loader that finds out what a file holds.
+const AUTO: &str = "auto";
+/// Loaders of files with texts of their own, which `--synthesis-…` cannot stretch.
+const TEXTS: [&str; 9] = [
     "single_turn",
     "multi_turn",
     RANDOM_POOL,
@@ -32,24 +33,14 @@ const OF_FILES: [&str; 14] = [
     "dag_jsonl",
     "openai_batch",
     "agentic_messages",
-    "mooncake_trace",
-    "bailian_trace",
-    "burst_gpt_trace",
-    "azure_trace",
 ];
+/// Loaders of traces.
+const TRACES: [&str; 4] = ["mooncake_trace", "bailian_trace", "burst_gpt_trace", "azure_trace"];
 
-/// Loaders that read a kind of file with texts of its own, which `--synthesis-…` cannot stretch.
-const KINDS_WITHOUT_LENGTHS: [&str; 9] = [
-    "single_turn",
-    "multi_turn",
-    RANDOM_POOL,
-    "sharegpt",
-    "raw_payload",
-    "inputs_json",
-    "dag_jsonl",
-    "openai_batch",
-    "agentic_messages",
-];
+/// Whether `loader` is one of ours that reads a file.
+fn reads_file(loader: &str) -> bool {
+    loader == AUTO || TEXTS.contains(&loader) || TRACES.contains(&loader)
+}
 
 /// The data that `config` asks for, enough of it for `phases`.
 pub(super) fn data(config: &RawConfig, phases: &[PhasePlan], notes: &mut Vec<String>) -> Result<DataPlan, ConfigError> {
@@ -64,7 +55,7 @@ pub(super) fn data(config: &RawConfig, phases: &[PhasePlan], notes: &mut Vec<Str
     if loader == SYNTHETIC {
         refuse_of_files(data, trace)?;
     }
-    if KINDS_WITHOUT_LENGTHS.contains(&loader.as_str()) {
+    if TEXTS.contains(&loader.as_str()) {
         refuse_of_traces(trace, &loader)?;
     }
     notes.extend(without_effect(data, &loader, phases));
@@ -112,7 +103,7 @@ fn loader(data: &DataConfig) -> Result<String, ConfigError> {
             refuse("--custom-dataset-type synthetic makes prompts up and reads no file; leave it or --input-file out")
         }
         (Some(_), kind) => Ok(kind.unwrap_or("auto").to_owned()),
-        (None, Some(kind)) if OF_FILES.contains(&kind) => {
+        (None, Some(kind)) if reads_file(kind) => {
             refuse(format!("--custom-dataset-type {kind} needs a file; add --input-file"))
         }
         (None, kind) => Ok(kind.unwrap_or(SYNTHETIC).to_owned()),
@@ -171,7 +162,7 @@ fn refuse_of_traces(trace: &TraceConfig, loader: &str) -> Result<(), ConfigError
 /// What is to be said of settings that do nothing with this data.
 fn without_effect(data: &DataConfig, loader: &str, phases: &[PhasePlan]) -> Vec<String> {
     let mut notes = Vec::new();
-    if data.num_dataset_entries.is_some() && data.input_file.is_some() && OF_FILES.contains(&loader) {
+    if data.num_dataset_entries.is_some() && data.input_file.is_some() && reads_file(loader) {
         // What `auto` finds may be a pool.
         match loader {
             RANDOM_POOL => {}
