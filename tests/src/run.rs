@@ -322,6 +322,12 @@ impl Outcome {
         self
     }
 
+    /// Whether it showed `words`, wherever it broke its lines.
+    #[must_use]
+    pub fn says(&self, words: &str) -> bool {
+        self.stdout.split_whitespace().collect::<Vec<_>>().join(" ").contains(words)
+    }
+
     /// The folder that it ran in.
     #[must_use]
     pub fn folder(&self) -> &Path {

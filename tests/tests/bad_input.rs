@@ -77,7 +77,7 @@ fn a_server_that_answers_everything_with_500_leaves_files_with_the_cause() {
     assert_eq!(group["error_details"]["code"], 500);
     assert_eq!(group["error_details"]["message"], "500 an error, as configured");
     assert_eq!(results.summary["inferometer"]["verdict"]["state"], "invalid");
-    assert!(outcome.stdout.contains("500 an error, as configured"), "{}", outcome.stdout);
+    assert!(outcome.says("500 an error, as configured"), "{}", outcome.stdout);
 }
 
 #[test]

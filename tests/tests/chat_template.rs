@@ -58,8 +58,9 @@ fn what_a_template_refuses_and_what_is_no_chat_is_counted_plainly() {
     let found = counts(&outcome);
     assert_eq!(found[0], plain[0]);
     assert!(found[1] > plain[1]);
-    let said = outcome.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
-    assert!(said.contains("1 prompt was counted as plain text") && said.contains("not this"), "{said}");
+    for words in ["1 prompt was counted as plain text", "not this"] {
+        assert!(outcome.says(words), "no '{words}' in {}", outcome.stdout);
+    }
 
     let words = ["--apply-chat-template", "--endpoint-type", "completions"];
     let completions = run(&prompts, Some(TEMPLATE), &words, 0);

@@ -142,7 +142,7 @@ fn all_exchanges_go_below_the_url_that_was_given_however_the_server_names_its_pl
 fn what_lies_on_another_server_is_not_asked_for() {
     let (studio, outcome, results) = run(StudioConfig { names: Names::Elsewhere, ..StudioConfig::default() }, &[]);
     assert_eq!(results.errors(), BTreeMap::from([("plugin".to_owned(), 12)]));
-    assert!(outcome.stdout.contains("is to go to http://elsewhere"), "{}", outcome.stdout);
+    assert!(outcome.says("is to go to http://elsewhere"), "{}", outcome.stdout);
     assert!(studio.jobs().iter().all(|job| job.polls > 0 && job.fetches == 0));
 }
 
@@ -207,7 +207,7 @@ fn the_time_limit_holds_for_all_exchanges_together() {
         assert!(error.message.contains("after 500ms (in exchange "), "{}", error.message);
     }
     assert!(studio.jobs()[0].polls > 1);
-    assert!(outcome.stdout.contains("12 requests = 9 ok + 3 error + 0 cancelled + 0 dropped"), "{}", outcome.stdout);
+    assert!(outcome.says("12 requests = 9 ok + 3 error + 0 cancelled + 0 dropped"), "{}", outcome.stdout);
 }
 
 #[test]

@@ -73,12 +73,8 @@ fn a_server_that_only_fails_is_reported_with_the_reason_and_exit_code_3() {
             let error = record.error.as_ref().expect("every request failed");
             assert!(error.message.contains(word), "{kind}: {}", error.message);
         }
-        assert!(outcome.stdout.contains(kind) && outcome.stdout.contains(word), "{kind}: {}", outcome.stdout);
-        assert!(
-            outcome.stdout.contains("24 requests = 0 ok + 24 error + 0 cancelled + 0 dropped"),
-            "{}",
-            outcome.stdout
-        );
+        assert!(outcome.says(kind) && outcome.says(word), "{kind}: {}", outcome.stdout);
+        assert!(outcome.says("24 requests = 0 ok + 24 error + 0 cancelled + 0 dropped"), "{}", outcome.stdout);
         // Nothing was measured, so nothing is claimed.
         assert!(results.summary.get("request_latency").is_none(), "{kind}");
         assert!(results.summary.get("time_to_first_token").is_none(), "{kind}");
@@ -181,7 +177,7 @@ fn an_answer_that_takes_too_long_is_a_timeout() {
     let (outcome, results, truth) = run(stalling, &format!("{STREAMED} --request-timeout-seconds 0.2"), 16);
     let outcome = outcome.expect_code(3);
     assert_eq!(results.errors(), BTreeMap::from([("timeout".to_owned(), 16)]));
-    assert!(outcome.stdout.contains("in mid-answer"), "{}", outcome.stdout);
+    assert!(outcome.says("in mid-answer"), "{}", outcome.stdout);
     assert!(truth.iter().all(|truth| truth.outcome == "aborted"), "the connection was given up, too");
 }
 

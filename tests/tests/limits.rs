@@ -77,7 +77,7 @@ fn every_request_of_a_rate_that_outgrows_the_descriptors_is_counted_and_the_reas
         assert!(error.message.contains("96 file descriptors") && error.message.contains("ulimit -n"), "{error:?}");
     }
     for word in ["96 file descriptors", "ulimit -n", "of 300 requests failed"] {
-        assert!(outcome.stdout.contains(word), "no '{word}' in {}", outcome.stdout);
+        assert!(outcome.says(word), "no '{word}' in {}", outcome.stdout);
     }
     assert_eq!(mock.stop().len() as u64, outcomes.ok);
 }

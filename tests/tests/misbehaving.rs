@@ -114,7 +114,7 @@ impl Wrong<'_> {
         assert_eq!(messages.len() as u64, failed);
         for word in words {
             assert!(messages.iter().any(|error| error.message.contains(word)), "no '{word}' in {messages:?}");
-            assert!(shown(&outcome).contains(word), "no '{word}' in {}", outcome.stdout);
+            assert!(outcome.says(word), "no '{word}' in {}", outcome.stdout);
         }
     }
 
@@ -129,14 +129,9 @@ impl Wrong<'_> {
         let reason = results.summary["incomplete_reason"].as_str().expect("the run is not complete").to_owned();
         for word in words.iter().chain([&self.component]) {
             assert!(reason.contains(word), "no '{word}' in: {reason}");
-            assert!(shown(&outcome).contains(word), "no '{word}' in: {}", outcome.stdout);
+            assert!(outcome.says(word), "no '{word}' in: {}", outcome.stdout);
         }
     }
-}
-
-/// What the run shows, without its line breaks.
-fn shown(outcome: &Outcome) -> String {
-    outcome.stdout.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// The results of a run that nothing went wrong in, but for what it does with them.
@@ -238,7 +233,7 @@ fn an_endpoint_that_asks_for_one_exchange_after_another_is_stopped() {
     let outcome = program.run().expect_code(3);
     let results = Results::of(&outcome);
     assert_eq!(results.errors(), BTreeMap::from([("plugin".to_owned(), 2)]));
-    assert!(shown(&outcome).contains("more than 10000 exchanges"), "{}", outcome.stdout);
+    assert!(outcome.says("more than 10000 exchanges"), "{}", outcome.stdout);
     let asked = mock.stop();
     assert_eq!(asked.iter().filter(|truth| truth.path == "/v1/completions").count(), 2);
 }
@@ -249,7 +244,7 @@ fn an_endpoint_that_puts_its_next_exchange_off_for_ever_runs_into_the_time_limit
         wrong("wrong-endpoint", "on_body", "far").after(3).run("--request-timeout-seconds 0.2").expect_code(0);
     let results = Results::of(&outcome);
     assert_eq!(results.errors(), BTreeMap::from([("timeout".to_owned(), ALL - 3)]));
-    assert!(shown(&outcome).contains("waiting to send after 200ms (in exchange 2)"), "{}", outcome.stdout);
+    assert!(outcome.says("waiting to send after 200ms (in exchange 2)"), "{}", outcome.stdout);
 }
 
 #[test]

@@ -69,8 +69,9 @@ fn a_rate_that_was_not_achieved_is_said_in_figures_and_in_the_verdict() {
     assert_ne!(verdict["state"], "valid");
     assert!(verdict["reasons"].to_string().contains("behind schedule"), "{verdict}");
     let stdout = &sent.outcome.stdout;
-    assert!(stdout.contains("60.0 requests/s, constant, at most 2 requests in flight"), "{stdout}");
-    assert!(stdout.contains("behind schedule") && stdout.contains("degraded"), "{stdout}");
+    for words in ["60.0 requests/s, constant, at most 2 requests in flight", "behind schedule", "degraded"] {
+        assert!(sent.outcome.says(words), "no '{words}' in {stdout}");
+    }
 }
 
 #[test]
@@ -97,7 +98,7 @@ fn what_finds_no_slot_is_dropped_and_counted_and_what_finds_one_never_waited() {
     assert_eq!(results.statistic("request_latency", "count"), outcomes.ok as f64);
     let verdict = &results.summary["inferometer"]["verdict"];
     assert!(verdict["reasons"].to_string().contains("arrivals were never sent"), "{verdict}");
-    assert!(sent.outcome.stdout.contains(&format!("{} dropped", outcomes.dropped)), "{}", sent.outcome.stdout);
+    assert!(sent.outcome.says(&format!("{} dropped", outcomes.dropped)), "{}", sent.outcome.stdout);
 }
 
 /// Each line per request is of one of the outcomes in the summary, and each of these has its line but for arrivals that
@@ -126,7 +127,7 @@ fn adds_up(sent: &Sent) -> Outcomes {
         "{} requests = {} ok + {} error + {} cancelled + {} dropped",
         outcomes.total, outcomes.ok, outcomes.error, outcomes.cancelled, outcomes.dropped
     );
-    assert!(sent.outcome.stdout.contains(&said), "{said}: {}", sent.outcome.stdout);
+    assert!(sent.outcome.says(&said), "{said}: {}", sent.outcome.stdout);
     for Request { record, truth } in &sent.requests {
         match truth.outcome.as_str() {
             "ok" => assert!(record.error.is_none() || record.metadata.was_cancelled, "{record:?}"),

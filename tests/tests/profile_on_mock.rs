@@ -53,7 +53,7 @@ fn the_counts_of_a_run_add_up_in_every_place_where_they_stand() {
     assert_eq!(results.value("completed_request_count"), 96.0);
     assert_eq!(results.statistic("request_latency", "count"), 96.0);
     assert!(results.errors().is_empty());
-    assert!(outcome.stdout.contains("96 requests = 96 ok + 0 error + 0 cancelled + 0 dropped"), "{}", outcome.stdout);
+    assert!(outcome.says("96 requests = 96 ok + 0 error + 0 cancelled + 0 dropped"), "{}", outcome.stdout);
     assert!(!outcome.stdout.contains('\x1b'), "a file is no terminal, so it gets no escape codes");
 }
 
@@ -162,7 +162,7 @@ fn whole_answers_have_a_latency_and_tokens_but_no_time_to_first_token() {
         // What was not measured is absent, not zero.
         assert!(results.summary.get("time_to_first_token").is_none());
         assert!(results.summary.get("inter_token_latency").is_none());
-        assert!(!outcome.stdout.contains("Time to First Token"), "{}", outcome.stdout);
+        assert!(!outcome.says("Time to First Token"), "{}", outcome.stdout);
     }
 }
 
@@ -212,7 +212,7 @@ fn what_is_unanswered_after_the_grace_period_is_cancelled_and_counted() {
     }
     assert_eq!(results.statistic("request_latency", "count"), outcomes.ok as f64);
     assert_eq!(results.summary["was_cancelled"], false, "the user did not interrupt it");
-    assert!(outcome.stdout.contains("8 cancelled"), "{}", outcome.stdout);
+    assert!(outcome.says("8 cancelled"), "{}", outcome.stdout);
 }
 
 #[test]
@@ -356,8 +356,8 @@ fn extra_fields_and_headers_go_into_every_request() {
 fn the_demo_needs_no_server_and_succeeds() {
     let outcome = Program::new().args(["demo", "--artifact-dir", "artifacts"]).run().expect_code(0);
     assert_eq!(Results::of(&outcome).outcomes(), all_ok(96));
-    assert!(outcome.stdout.contains("Time to First Token"), "{}", outcome.stdout);
-    assert!(outcome.stdout.contains("inferometer profile --model"), "{}", outcome.stdout);
+    assert!(outcome.says("Time to First Token"), "{}", outcome.stdout);
+    assert!(outcome.says("inferometer profile --model"), "{}", outcome.stdout);
 }
 
 #[test]

@@ -10,8 +10,8 @@ use crate::{
     documents::{Framing, Kind, Subject as SubjectName, metric_kind},
     types::{
         ABSENT_NS, ANY_SESSION, BEFORE_FIRST, Delta, ErrorKind, MetricKind, NO_COUNT, NO_TURN, Outcome, Outline,
-        PartKind, Step, StepKind, Subject, TurnTime, answer_flags, branch_flags, delta_flags, request_flags,
-        step_flags, turn_flags,
+        PartKind, Step, StepKind, Subject, TurnTime, UsageDetail, answer_flags, branch_flags, delta_flags,
+        request_flags, step_flags, turn_flags,
     },
     wire::{manifest, module},
 };
@@ -79,6 +79,15 @@ const V1_1: Rows = &[
     ("types/dataset.rs NO_TURN", wide(NO_TURN), 0xffff_ffff),
     ("types/dataset.rs INHERITS", wide(branch_flags::INHERITS), 1),
     ("types/dataset.rs EMPTY", wide(Outline::EMPTY.input_tokens & Outline::EMPTY.output_tokens), 0xffff_ffff),
+    ("types/request.rs CHUNK_USAGE", wide(request_flags::CHUNK_USAGE), 4),
+    ("types/answer.rs CACHE_WRITE", wide(UsageDetail::CACHE_WRITE.0), 0),
+    ("types/answer.rs CACHE_MISS", wide(UsageDetail::CACHE_MISS.0), 1),
+    ("types/answer.rs PROMPT_AUDIO", wide(UsageDetail::PROMPT_AUDIO.0), 2),
+    ("types/answer.rs COMPLETION_AUDIO", wide(UsageDetail::COMPLETION_AUDIO.0), 3),
+    ("types/answer.rs ACCEPTED_PREDICTION", wide(UsageDetail::ACCEPTED_PREDICTION.0), 4),
+    ("types/answer.rs REJECTED_PREDICTION", wide(UsageDetail::REJECTED_PREDICTION.0), 5),
+    ("types/answer.rs TOOL_PROMPT", wide(UsageDetail::TOOL_PROMPT.0), 6),
+    ("types/answer.rs TOTAL", wide(UsageDetail::TOTAL.0), 7),
 ];
 
 const VERSIONS: &[(&str, Rows)] = &[("1.0", V1_0), ("1.1", V1_1)];

@@ -100,7 +100,7 @@ impl Flight {
         self.row.body_bytes = body(&errand.outgoing).len() as u32;
         self.row.permitted = errand.permitted;
         job.control.counters.sent.fetch_add(1, Relaxed);
-        let limit = Duration::from_nanos(job.timeout_ns);
+        let limit = job.timeout;
         let Errand { outgoing, to, prefill, break_off, wants_reply, .. } = errand;
         let exchanges = self.exchanges(&worker, &outgoing, to, break_off, prefill, lane);
         let ended = match tokio::time::timeout(limit, exchanges).await {

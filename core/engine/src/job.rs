@@ -2,37 +2,34 @@
 
 use crate::{
     EngineError,
-    base::Base,
     control::Control,
     data::{self, Listed, Order, Pool},
+    server::Server,
     slots::Slots,
 };
 use inferometer_abi::{
     api::Endpoint,
     documents::EndpointInfo,
     random::mix,
-    types::{ABSENT_NS, Outgoing, TurnTime},
+    types::{ABSENT_NS, TurnTime},
 };
 use inferometer_load::{Arrival, Budget, Sampler};
 use inferometer_model::{
     Clock, ConfigError, Failure, FailureKind,
     config::ConnectionReuse,
-    plan::{PhasePlan, Plan, ServerPlan},
+    plan::{PhasePlan, Plan},
 };
-use inferometer_net::{Destination, Head, RequestIds, check_source};
+use inferometer_net::RequestIds;
 use inferometer_tokens::seed_for;
 use std::{
-    borrow::Cow,
     fmt::Display,
-    net::{IpAddr, ToSocketAddrs as _},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering::SeqCst},
     },
+    time::Duration,
 };
-use url::Url;
 
-const CONTENT_TYPE: &str = "Content-Type";
 /// The strategy that follows the data's own times.
 pub(crate) const FIXED_SCHEDULE: &str = "fixed_schedule";
 /// The strategy whose users take the data's sessions in turn.
@@ -52,7 +49,8 @@ pub(crate) struct Job {
     pub(crate) reuse: ConnectionReuse,
     pub(crate) server: Server,
     pub(crate) phases: Vec<Phase>,
-    pub(crate) timeout_ns: u64,
+    /// Most time one request may take.
+    pub(crate) timeout: Duration,
     ids: [u64; 2],
 }
 
@@ -73,8 +71,8 @@ impl Job {
             clock,
             control,
             server: Server::new(&plan.server, &info)?,
-            timeout_ns: plan.server.timeout_ns,
-            reuse: plan.server.reuse,
+            timeout: plan.server.connection.request_timeout,
+            reuse: plan.server.connection.reuse,
             ids: [seed_for(plan.seed, "request-id", 0), seed_for(plan.seed, "request-id", 1)],
             name: plan.server.endpoint.clone(),
             endpoint,
@@ -246,136 +244,4 @@ pub(crate) struct Course {
     pub(crate) entry: u64,
     /// Its place in the order that is read ahead, where that is known.
     pub(crate) place: Option<u64>,
-}
-
-/// Where requests go and what their heads say.
-pub(crate) struct Server {
-    pub(crate) destinations: Vec<Destination>,
-    /// Addresses to connect from, where the user gave some.
-    pub(crate) sources: Vec<IpAddr>,
-    /// The path that the endpoint calls its own.
-    pub(crate) path: String,
-    bases: Vec<Base>,
-    heads: Vec<Head>,
-    headers: Vec<(String, String)>,
-}
-
-impl Server {
-    fn new(plan: &ServerPlan, info: &EndpointInfo) -> Result<Self, EngineError> {
-        let own = if plan.streaming { info.streaming_path.as_deref() } else { None }.unwrap_or(&info.path);
-        let path = plan.path.as_deref().unwrap_or(own);
-        let accept = if plan.streaming { "text/event-stream" } else { "application/json" };
-        let mut headers = vec![
-            ("User-Agent".to_owned(), concat!("inferometer/", env!("CARGO_PKG_VERSION")).to_owned()),
-            ("Accept".to_owned(), accept.to_owned()),
-        ];
-        if let Some(key) = &plan.api_key {
-            headers.push(("Authorization".to_owned(), format!("Bearer {}", key.reveal())));
-        }
-        for (name, value) in &plan.headers {
-            headers.retain(|(before, _)| !before.eq_ignore_ascii_case(name));
-            headers.push((name.clone(), value.reveal().to_owned()));
-        }
-        if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case(CONTENT_TYPE)) {
-            headers.push((CONTENT_TYPE.to_owned(), "application/json".to_owned()));
-        }
-        if plan.reuse == ConnectionReuse::Never {
-            headers.push(("Connection".to_owned(), "close".to_owned()));
-        }
-        let destinations = plan.urls.iter().map(look_up).collect::<Result<Vec<_>, _>>()?;
-        check_sources(&plan.sources, &destinations)?;
-        let bases = plan.urls.iter().map(|url| Base::new(url, path)).collect();
-        let (sources, path) = (plan.sources.clone(), path.to_owned());
-        let mut server = Self { destinations, sources, path, bases, heads: Vec::new(), headers };
-        let heads = (0..server.destinations.len()).map(|to| server.render(to, &Outgoing::default()));
-        let refuse = |failure: Failure| EngineError::Config(ConfigError::new(failure.message));
-        server.heads = heads.collect::<Result<_, _>>().map_err(refuse)?;
-        Ok(server)
-    }
-
-    /// The head of a request to destination `to`.
-    pub(crate) fn head(&self, to: usize, outgoing: &Outgoing) -> Result<Cow<'_, Head>, Failure> {
-        let usual = outgoing.method.is_empty()
-            && outgoing.path.is_empty()
-            && outgoing.content_type.is_empty()
-            && outgoing.headers.is_empty();
-        Ok(if usual { Cow::Borrowed(&self.heads[to]) } else { Cow::Owned(self.render(to, outgoing)?) })
-    }
-
-    fn render(&self, to: usize, outgoing: &Outgoing) -> Result<Head, Failure> {
-        let method = if outgoing.method.is_empty() { "POST" } else { outgoing.method.as_str() };
-        let path = self.bases[to].follow(&outgoing.path)?;
-        let kind = (!outgoing.content_type.is_empty()).then(|| (CONTENT_TYPE, outgoing.content_type.as_str()));
-        let given = outgoing.headers.iter().map(|header| (header.name.as_str(), header.value.as_str()));
-        let own: Vec<(&str, &str)> = kind.into_iter().chain(given).collect();
-        // What is asked for without a body has no type.
-        let is_bare = method != "POST" && outgoing.body.is_empty();
-        let shared = self.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-        let kept = shared.filter(|(name, _)| {
-            !(own.iter().any(|(by, _)| by.eq_ignore_ascii_case(name))
-                || is_bare && name.eq_ignore_ascii_case(CONTENT_TYPE))
-        });
-        Head::new(method, &path, &self.destinations[to], kept.chain(own.iter().copied()))
-    }
-}
-
-/// Finds the addresses of a URL's host; once, before the load.
-fn look_up(url: &Url) -> Result<Destination, EngineError> {
-    let host = url.host_str().unwrap_or_default();
-    let port = url.port_or_known_default().unwrap_or(80);
-    let authority = match url.port() {
-        Some(port) => format!("{host}:{port}"),
-        None => host.to_owned(),
-    };
-    let bare = host.trim_start_matches('[').trim_end_matches(']');
-    let dns = |why: String| EngineError::Dns { host: host.to_owned(), why };
-    let addresses: Vec<_> = (bare, port).to_socket_addrs().map_err(|e| dns(e.to_string()))?.collect();
-    if addresses.is_empty() {
-        return Err(dns("none was returned".to_owned()));
-    }
-    Ok(Destination { authority, addresses })
-}
-
-/// Checks that connections can come from each of `sources`, and that each of `destinations` can be reached from one.
-fn check_sources(sources: &[IpAddr], destinations: &[Destination]) -> Result<(), ConfigError> {
-    for source in sources {
-        check_source(*source).map_err(|e| {
-            let why = e.kind();
-            ConfigError::new(format!(
-                "--source-address {source}: {why}; give an address of this machine, as `ip address` lists them"
-            ))
-        })?;
-    }
-    let reaches = |destination: &Destination| {
-        let mut pairs = destination.addresses.iter().flat_map(|to| sources.iter().map(move |from| (to, from)));
-        pairs.any(|(to, from)| to.is_ipv4() == from.is_ipv4())
-    };
-    match destinations.iter().find(|destination| !sources.is_empty() && !reaches(destination)) {
-        None => Ok(()),
-        Some(Destination { authority, .. }) => Err(ConfigError::new(format!(
-            "--source-address: none is of the version of IP that {authority} is reached by; give one that is"
-        ))),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_ipv6_address_is_looked_up_without_its_brackets() {
-        let destination = look_up(&Url::parse("http://[::1]:8000").unwrap()).unwrap();
-        assert_eq!(destination.authority, "[::1]:8000");
-        assert!(destination.addresses[0].is_ipv6());
-    }
-
-    #[test]
-    fn addresses_to_connect_from_are_ours_and_of_the_servers_version_of_ip() {
-        let destinations = [look_up(&Url::parse("http://127.0.0.1:8000").unwrap()).unwrap()];
-        let check = |source: &str| check_sources(&[source.parse().unwrap()], &destinations).map_err(|e| e.to_string());
-        assert_eq!(check("127.0.0.1"), Ok(()));
-        assert!(check("203.0.113.1").unwrap_err().contains("`ip address`"));
-        // Where there is no IPv6, that is said instead.
-        assert!(check("::1").unwrap_err().contains("--source-address"));
-    }
 }

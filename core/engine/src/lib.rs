@@ -27,6 +27,7 @@ mod records;
 mod rehearsal;
 mod report;
 mod segment;
+mod server;
 mod session;
 mod share;
 mod slots;

@@ -132,10 +132,11 @@ impl Precision {
             return;
         }
         // What was sent a second time had gone out first on a connection that stood.
-        let connecting_ns = if row.resent { 0 } else { row.connect_ns };
+        let made_ns = row.dns_ns.saturating_add(row.connect_ns).saturating_add(row.tls_ns);
+        let connecting_ns = if row.resent { 0 } else { made_ns };
         let delay_ns = row.sent.saturating_sub(row.permitted).saturating_sub(connecting_ns);
         self.send_ns.saturating_record(delay_ns);
-        let begun_ns = delay_ns + self.lag_p99_ns.min(row.connect_ns) + CLOCK_NS;
+        let begun_ns = delay_ns + self.lag_p99_ns.min(made_ns) + CLOCK_NS;
         self.latency_ns.push((row.last_lag != NO_COUNT).then_some(begun_ns));
         if row.first == ABSENT_NS {
             return;

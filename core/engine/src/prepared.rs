@@ -20,15 +20,14 @@ use crate::{
 use inferometer_abi::{
     api::{Endpoint, Exporter, TelemetryCollector, TimingStrategy},
     documents::{Component, DatasetInfo, DatasetRequest, Kind, Terminal},
+    options,
 };
 use inferometer_host::{Entry, Registry};
 use inferometer_metrics::{Options, Slos, TokenSource};
 use inferometer_model::{
     Clock, ConfigError,
-    config::{ConnectionReuse, ReceiveTimestamps},
-    plan::{PhasePlan, Plan, SourcePlan},
+    plan::{PhasePlan, Plan, ServerPlan, SourcePlan},
 };
-use inferometer_net::Usage;
 use inferometer_tokens::{Tokenizer, TokenizerRequest, seed_for};
 use serde_json::{Map, Value};
 use std::{
@@ -86,7 +85,9 @@ impl Prepared {
         let given = plan.plugin_options.clone();
         let options_of =
             |kind, name: &str| registry.find(kind, name).map(|entry| options_for(entry, &given, Map::new()));
-        let made = registry.endpoint(&plan.server.endpoint, &options_of(Kind::Endpoint, &plan.server.endpoint)?)?;
+        let own = endpoint_options(&mut plan.server, registry)?;
+        let entry = registry.find(Kind::Endpoint, &plan.server.endpoint)?;
+        let made = registry.endpoint(&plan.server.endpoint, &options_for(entry, &given, own))?;
         let endpoint: Arc<dyn Endpoint> = made.component.into();
         components.push(made.used);
         let resolved = inferometer_tokens::resolve(&TokenizerRequest {
@@ -245,10 +246,6 @@ impl Prepared {
                 strategies,
                 store: Store::new(shard, workers, link, counts),
                 streaming: self.options.streaming,
-                usage: Usage {
-                    pooled: self.plan.server.reuse == ConnectionReuse::Pooled,
-                    stamped: self.plan.server.receive_timestamps == ReceiveTimestamps::Kernel,
-                },
                 gate: Arc::clone(&gate),
                 telemetry: Arc::clone(&telemetry),
             };
@@ -329,6 +326,26 @@ fn options_for(entry: &Entry, given: &BTreeMap<String, Map<String, Value>>, own:
     let mut all: Map<_, _> = names.into_iter().flat_map(|(_, options)| options.clone()).collect();
     all.extend(own);
     Value::Object(all).to_string()
+}
+
+/// The endpoint's options that come from flags and from extra fields, which are not sent then.
+fn endpoint_options(server: &mut ServerPlan, registry: &Registry) -> Result<Map<String, Value>, EngineError> {
+    let mut own = server.endpoint_options.clone();
+    if own.is_empty() && server.extra.is_empty() {
+        return Ok(own);
+    }
+    let schema = registry.options_schema(Kind::Endpoint, &server.endpoint)?;
+    let known: Vec<String> = options::options(&schema).into_iter().map(|option| option.name).collect();
+    if let Some(unknown) = own.keys().find(|name| !known.contains(name)) {
+        let (flag, endpoint) = (unknown.replace('_', "-"), &server.endpoint);
+        return Err(config_error(format!("--{flag}: the endpoint '{endpoint}' has no such option; leave it out")));
+    }
+    for name in known {
+        if let Some(value) = server.extra.remove(&name) {
+            own.insert(name, value);
+        }
+    }
+    Ok(own)
 }
 
 fn config_error(error: impl std::fmt::Display) -> EngineError {

@@ -8,8 +8,8 @@ use crate::{
 use inferometer_abi::{
     RVec,
     types::{
-        ABSENT_NS, Answer, Delta, ErrorKind, Event, Exchange, Field, NO_COUNT, Outgoing, Reply, Span, answer_flags,
-        delta_flags,
+        ABSENT_NS, Answer, Delta, ErrorKind, Event, Exchange, Field, NO_COUNT, Outgoing, Reply, Span, UsageDetails,
+        answer_flags, delta_flags,
     },
 };
 use inferometer_model::{Failure, FailureKind, Row};
@@ -150,6 +150,9 @@ impl<'a> Reading<'a> {
                 *slot = count;
             }
         }
+        if delta.reserved != [0; 4] {
+            self.row.usage_details.update(&UsageDetails(delta.reserved));
+        }
         if !delta.has_content() {
             return Ok(());
         }
@@ -164,6 +167,7 @@ impl<'a> Reading<'a> {
         let row = &mut *self.row;
         if row.events == 0 {
             *self.first = FirstEvent { text: kept.len() as u32, reasoning: thought.len() as u32 };
+            row.usage_first = delta.completion_tokens;
             self.prefill = None;
         }
         let Arrival { at_ns, lag_ns } = arrival;

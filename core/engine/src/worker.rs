@@ -15,7 +15,7 @@ use inferometer_abi::{
     types::{Error, ErrorKind, Flow},
 };
 use inferometer_load::{Action, Arrival, LEEWAY_NS, Pump, timer::Timers};
-use inferometer_net::{Client, Lags, Usage};
+use inferometer_net::{Client, Lags};
 use rustix::time::{ClockId, clock_gettime};
 use std::{
     cell::{Cell, RefCell},
@@ -89,7 +89,6 @@ pub(crate) struct Assignment {
     pub(crate) strategies: Vec<Box<dyn TimingStrategy>>,
     pub(crate) store: Store,
     pub(crate) streaming: bool,
-    pub(crate) usage: Usage,
     pub(crate) gate: Arc<Gate>,
     pub(crate) telemetry: Arc<Telemetry>,
 }
@@ -108,7 +107,7 @@ impl Gate {
 
 /// Runs all phases of one worker.
 pub(crate) fn run(assignment: Assignment) -> io::Result<Found> {
-    let Assignment { job, shard, strategies, store, streaming, usage, gate, telemetry } = assignment;
+    let Assignment { job, shard, strategies, store, streaming, gate, telemetry } = assignment;
     let tools = tools();
     gate.closed.fetch_or(tools.is_err(), SeqCst);
     gate.barrier.wait();
@@ -117,8 +116,7 @@ pub(crate) fn run(assignment: Assignment) -> io::Result<Found> {
         return Ok(Found::default());
     }
     let mut driver = std::pin::pin!(driver);
-    let client = Client::new(job.clock, job.server.destinations.clone(), usage).with_sources(&job.server.sources);
-    let client = Rc::new(client);
+    let client = Rc::new(job.server.client(job.clock));
     let (store, spare) = (Rc::new(RefCell::new(store)), Rc::default());
     let mut found = Found::default();
     for (index, strategy) in strategies.into_iter().enumerate() {

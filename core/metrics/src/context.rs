@@ -2,7 +2,7 @@
 //! the table of definitions turns them into the units that are shown.
 
 use crate::{Options, TokenSource};
-use inferometer_abi::types::{ABSENT_NS, NO_COUNT};
+use inferometer_abi::types::{ABSENT_NS, NO_COUNT, UsageDetail};
 use inferometer_model::Row;
 
 /// One row, and the moment its latencies are counted from.
@@ -123,12 +123,15 @@ impl<'a> Context<'a> {
         Some(all - self.first_event_tokens(all))
     }
 
-    /// Tokens in the first content event, of `all` (at least 2). An event a token: one. Otherwise as the local tokenizer
-    /// counts it, in proportion where the server counts differently. Otherwise one, which is what servers that batch
+    /// Tokens in the first content event, of `all` (at least 2). An event a token: one. As the server says, where it said the
+    /// usage so far with that event and went on from there. Otherwise as the local tokenizer counts it, in proportion where the server counts differently. Otherwise one, which is what servers that batch
     /// tokens into events send first, since prefill yields one.
     fn first_event_tokens(&self, all: u32) -> u32 {
         if self.row.events == all {
             return 1;
+        }
+        if let Some(told) = count(self.row.usage_first).filter(|told| (1..all).contains(told)) {
+            return told;
         }
         let scaled = || share(all, count(self.row.local_first)?, self.local_output()?);
         self.believed(None, scaled()).unwrap_or(1).clamp(1, all - 1)
@@ -142,7 +145,8 @@ impl<'a> Context<'a> {
     /// Time in which it waited for a connection that was not being made for it: nanoseconds.
     pub(crate) fn blocked(&self) -> Option<u64> {
         let waited = between(self.row.permitted, self.row.connected)?;
-        Some(waited.saturating_sub(self.dns()).saturating_sub(self.connecting()))
+        let own = self.dns().saturating_add(self.connecting()).saturating_add(self.tls());
+        Some(waited.saturating_sub(own))
     }
 
     /// Name resolution; none on a connection that had served before.
@@ -150,14 +154,25 @@ impl<'a> Context<'a> {
         if self.row.reused { 0 } else { self.row.dns_ns }
     }
 
-    /// TCP and TLS; none on a connection that had served before.
+    /// The connection, TLS apart; none on one that had served before.
     pub(crate) fn connecting(&self) -> u64 {
         if self.row.reused { 0 } else { self.row.connect_ns }
     }
 
+    /// TLS; none on a connection that had served before.
+    pub(crate) fn tls(&self) -> u64 {
+        if self.row.reused { 0 } else { self.row.tls_ns }
+    }
+
+    /// A further count of usage, as the server says.
+    pub(crate) fn detail(&self, detail: UsageDetail) -> Option<f64> {
+        self.row.usage_details.get(detail).map(f64::from)
+    }
+
     /// Everything before the connection was ready.
     pub(crate) fn connection_overhead(&self) -> Option<u64> {
-        Some(self.blocked()?.saturating_add(self.dns()).saturating_add(self.connecting()))
+        let own = self.dns().saturating_add(self.connecting()).saturating_add(self.tls());
+        Some(self.blocked()?.saturating_add(own))
     }
 
     /// Everything after it.

@@ -20,6 +20,7 @@ use crate::{
     Options, TokenSource,
     context::{Context, between, count, difference, length_mismatch},
 };
+use inferometer_abi::types::UsageDetail;
 
 /// One metric of single requests.
 pub(crate) struct Definition {
@@ -216,6 +217,18 @@ pub(crate) static DEFINITIONS: &[Definition] = &[
         tokens(count(c.row().usage_cached))
     })
     .larger(),
+    metric("usage_prompt_cache_write_tokens", "Usage Prompt Cache Write Tokens", "tokens", ALWAYS, |c| {
+        c.detail(UsageDetail::CACHE_WRITE)
+    }),
+    metric("usage_prompt_cache_miss_tokens", "Usage Prompt Cache Miss Tokens", "tokens", ALWAYS, |c| {
+        c.detail(UsageDetail::CACHE_MISS)
+    }),
+    metric("usage_prompt_audio_tokens", "Usage Prompt Audio Tokens", "tokens", ALWAYS, |c| {
+        c.detail(UsageDetail::PROMPT_AUDIO)
+    }),
+    metric("usage_tool_use_prompt_tokens", "Usage Tool Use Prompt Tokens", "tokens", ALWAYS, |c| {
+        c.detail(UsageDetail::TOOL_PROMPT)
+    }),
     metric("usage_completion_tokens", "Usage Completion Tokens", "tokens", TOKENS_OUT, |c| {
         tokens(count(c.row().usage_completion))
     })
@@ -224,8 +237,19 @@ pub(crate) static DEFINITIONS: &[Definition] = &[
         tokens(count(c.row().usage_reasoning))
     })
     .larger(),
-    metric("usage_total_tokens", "Usage Total Tokens", "tokens", TOKENS_OUT, |c| {
-        Some(f64::from(count(c.row().usage_prompt)?) + f64::from(count(c.row().usage_completion)?))
+    metric("usage_completion_audio_tokens", "Usage Completion Audio Tokens", "tokens", ALWAYS, |c| {
+        c.detail(UsageDetail::COMPLETION_AUDIO)
+    }),
+    metric("usage_accepted_prediction_tokens", "Usage Accepted Prediction Tokens", "tokens", TOKENS_OUT, |c| {
+        c.detail(UsageDetail::ACCEPTED_PREDICTION)
+    })
+    .larger(),
+    metric("usage_rejected_prediction_tokens", "Usage Rejected Prediction Tokens", "tokens", TOKENS_OUT, |c| {
+        c.detail(UsageDetail::REJECTED_PREDICTION)
+    }),
+    metric("usage_total_tokens", "Usage Total Tokens", "tokens", TOKENS_IN, |c| {
+        c.detail(UsageDetail::TOTAL)
+            .or_else(|| Some(f64::from(count(c.row().usage_prompt)?) + f64::from(count(c.row().usage_completion)?)))
     })
     .larger(),
     metric("usage_prompt_tokens_diff_pct", "Usage Prompt Diff %", "%", &[InputTokens, LocalTokens], |c| {
@@ -242,6 +266,7 @@ pub(crate) static DEFINITIONS: &[Definition] = &[
     metric("http_req_blocked", "HTTP Blocked", "ms", ALWAYS, |c| c.blocked().map(ms)),
     metric("http_req_dns_lookup", "HTTP DNS Lookup", "ms", ALWAYS, |c| Some(ms(c.dns()))),
     metric("http_req_connecting", "HTTP Connecting", "ms", ALWAYS, |c| Some(ms(c.connecting()))),
+    metric("http_req_tls_handshaking", "HTTP TLS Handshaking", "ms", ALWAYS, |c| Some(ms(c.tls()))),
     metric("http_req_sending", "HTTP Sending", "ms", ALWAYS, |c| between(c.row().connected, c.row().written).map(ms)),
     metric("http_req_waiting", "HTTP Waiting (TTFB)", "ms", ALWAYS, |c| {
         between(c.row().written, c.row().first_byte).map(ms)

@@ -24,12 +24,16 @@ impl Failure {
 pub enum FailureKind {
     /// No connection could be made.
     Connect,
-    /// The request took longer than allowed.
+    /// A connection was made, and TLS could not be agreed upon.
+    Tls,
+    /// The request, or a stage of it, took longer than allowed.
     Timeout,
     /// The connection was reset or closed before the answer began.
     Reset,
     /// A status other than 2xx.
     HttpStatus,
+    /// The server says that the prompt, or what it asks for, is longer than the model can take.
+    ContextOverflow,
     /// An error reported inside a 200 answer.
     StreamError,
     /// The answer ended before it was complete.
@@ -51,9 +55,11 @@ impl FailureKind {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Connect => "connect",
+            Self::Tls => "tls",
             Self::Timeout => "timeout",
             Self::Reset => "reset",
             Self::HttpStatus => "http_status",
+            Self::ContextOverflow => "context_overflow",
             Self::StreamError => "stream_error",
             Self::Truncated => "truncated",
             Self::Malformed => "malformed",

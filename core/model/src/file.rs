@@ -252,7 +252,7 @@ mod tests {
     #[test]
     fn what_is_endless_is_kept_from_flags_and_from_files() {
         let (config, _) = read("request-timeout-seconds = inf", "--benchmark-grace-period inf").unwrap();
-        assert_eq!(config.server.request_timeout_seconds, Some(Seconds(f64::INFINITY)));
+        assert_eq!(config.connection.request_timeout_seconds, Some(Seconds(f64::INFINITY)));
         assert_eq!(config.load.benchmark_grace_period, Some(Seconds(f64::INFINITY)));
     }
 

@@ -2,14 +2,14 @@
 
 use crate::{
     config::{
-        CacheBust, ConcurrencyUnit, ConnectionReuse, ExportLevel, ModelSelection, OnOverload, ReadyMode,
-        ReceiveTimestamps, Replies, Sampling,
+        CacheBust, ConcurrencyUnit, ConnectionReuse, ExportLevel, HttpVersion, IpVersion, ModelSelection, OnOverload,
+        ReadyMode, ReceiveTimestamps, Replies, Sampling,
     },
     secret::{self, Secret},
 };
 use inferometer_abi::documents::DatasetRequest;
 use serde::{Deserialize, Serialize};
-use std::{collections::BTreeMap, net::IpAddr, path::PathBuf};
+use std::{collections::BTreeMap, net::IpAddr, path::PathBuf, time::Duration};
 use url::Url;
 
 /// What will happen.
@@ -64,6 +64,10 @@ pub struct ServerPlan {
     pub streaming: bool,
     /// The key.
     pub api_key: Option<Secret>,
+    /// The header that takes it, in place of the endpoint's own.
+    pub api_key_header: Option<String>,
+    /// The header that takes the session's identifier, in place of the usual one.
+    pub session_header: Option<String>,
     /// Further headers.
     pub headers: Vec<(String, Secret)>,
     /// Fields merged into every body.
@@ -71,16 +75,73 @@ pub struct ServerPlan {
     pub extra: serde_json::Map<String, serde_json::Value>,
     /// Whether the output limit goes by its older name.
     pub legacy_max_tokens: bool,
-    /// Most time one request may take, in nanoseconds.
-    pub timeout_ns: u64,
-    /// Whether connections serve more than one request.
-    pub reuse: ConnectionReuse,
+    /// Whether each event of a stream is to bring the usage so far.
+    pub chunk_usage: bool,
+    /// What flags say that are options of the endpoint.
+    pub endpoint_options: serde_json::Map<String, serde_json::Value>,
     /// What says when a piece of an answer came.
     pub receive_timestamps: ReceiveTimestamps,
-    /// Addresses of this machine to connect from, in turn; empty: the system chooses.
-    pub sources: Vec<IpAddr>,
+    /// How connections are made.
+    pub connection: ConnectionPlan,
     /// How to wait for the server, if at all.
     pub ready: Option<ReadyPlan>,
+}
+
+/// How connections to the server are made. A limit that is absent is none.
+#[derive(Clone, Debug, Serialize)]
+pub struct ConnectionPlan {
+    /// Whether connections serve more than one request.
+    pub reuse: ConnectionReuse,
+    /// Version of HTTP.
+    pub http: HttpVersion,
+    /// Most requests that share a connection of HTTP/2 at a time.
+    pub http2_streams: u64,
+    /// Versions of IP.
+    pub ip_version: IpVersion,
+    /// Addresses of this machine to connect from, in turn; empty: the system chooses.
+    pub sources: Vec<IpAddr>,
+    /// Socket file to connect to.
+    pub unix_socket: Option<PathBuf>,
+    /// Proxy to go through.
+    pub proxy: Option<ProxyPlan>,
+    /// TLS, where a URL begins with `https://`.
+    pub tls: TlsPlan,
+    /// Most time that connecting may take, TLS included.
+    pub connect_timeout: Option<Duration>,
+    /// Most time from the last byte of a request to the first of the answer.
+    pub first_byte_timeout: Option<Duration>,
+    /// Most time in mid-answer without a byte.
+    pub idle_timeout: Option<Duration>,
+    /// Most time one request may take, connecting included.
+    pub request_timeout: Duration,
+}
+
+/// How TLS is spoken.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct TlsPlan {
+    /// Certificates of who may vouch for the server; absent: those that the system trusts.
+    pub ca: Option<PathBuf>,
+    /// The client's certificate.
+    pub certificate: Option<PathBuf>,
+    /// Its private key.
+    pub key: Option<PathBuf>,
+    /// Whether any certificate of the server is taken.
+    pub insecure: bool,
+}
+
+/// A proxy.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ProxyPlan {
+    /// As the environment says.
+    Environment,
+    /// This one.
+    Url {
+        /// Where it is.
+        url: Url,
+        /// User and password, a colon between them.
+        user: Option<Secret>,
+    },
 }
 
 /// How to wait for the server.

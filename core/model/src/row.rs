@@ -1,6 +1,6 @@
 //! [`Row`]: the fixed-size part of what is known of one finished request, as the measured threads keep it.
 
-use inferometer_abi::types::{ABSENT_NS, NO_COUNT, Outcome};
+use inferometer_abi::types::{ABSENT_NS, NO_COUNT, Outcome, UsageDetails};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// One finished request. Stamps are nanoseconds since the run began, [`ABSENT_NS`] where not reached; token counts are
@@ -54,8 +54,10 @@ pub struct Row {
     pub end: u64,
     /// Time spent on name resolution, in nanoseconds.
     pub dns_ns: u64,
-    /// Time spent on connecting (TCP and TLS), in nanoseconds.
+    /// Time spent on connecting, TLS apart, in nanoseconds.
     pub connect_ns: u64,
+    /// Time spent on agreeing upon TLS, in nanoseconds.
+    pub tls_ns: u64,
     /// Bytes of the request's body.
     pub body_bytes: u32,
     /// Reads from the socket that brought bytes of the response, its head included.
@@ -77,6 +79,11 @@ pub struct Row {
     pub usage_cached: u32,
     /// Usage: tokens spent on reasoning.
     pub usage_reasoning: u32,
+    /// Usage: answer tokens up to the first content event, that one included, where the server told them with it.
+    pub usage_first: u32,
+    /// Usage: further counts.
+    #[serde(serialize_with = "details_as_words", deserialize_with = "details_of_words")]
+    pub usage_details: UsageDetails,
     /// Prompt tokens by the local tokenizer; filled in after the load.
     pub local_prompt: u32,
     /// Answer tokens without reasoning by the local tokenizer; filled in after the load.
@@ -116,6 +123,7 @@ impl Row {
         end: ABSENT_NS,
         dns_ns: 0,
         connect_ns: 0,
+        tls_ns: 0,
         body_bytes: 0,
         reads: 0,
         received_bytes: 0,
@@ -126,6 +134,8 @@ impl Row {
         usage_completion: NO_COUNT,
         usage_cached: NO_COUNT,
         usage_reasoning: NO_COUNT,
+        usage_first: NO_COUNT,
+        usage_details: UsageDetails([0; 4]),
         local_prompt: NO_COUNT,
         local_output: NO_COUNT,
         local_reasoning: NO_COUNT,
@@ -145,4 +155,12 @@ fn outcome_as_number<S: Serializer>(outcome: &Outcome, serializer: S) -> Result<
 
 fn outcome_of_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Outcome, D::Error> {
     u32::deserialize(deserializer).map(Outcome)
+}
+
+fn details_as_words<S: Serializer>(details: &UsageDetails, serializer: S) -> Result<S::Ok, S::Error> {
+    details.0.serialize(serializer)
+}
+
+fn details_of_words<'de, D: Deserializer<'de>>(deserializer: D) -> Result<UsageDetails, D::Error> {
+    <[u64; 4]>::deserialize(deserializer).map(UsageDetails)
 }

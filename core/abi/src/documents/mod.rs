@@ -71,13 +71,14 @@ pub enum Framing {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct EndpointInfo {
-    /// Its path on the server, with a leading slash.
+    /// Its path on the server, with a leading slash. `{model}` in it stands for the model that a request asks for (since
+    /// 1.1).
     pub path: String,
     /// The path when streaming, where it differs.
     pub streaming_path: Option<String>,
     /// Whether it can stream.
     pub streams: bool,
-    /// How its streams are cut.
+    /// How its streams are cut, where their content type does not say.
     pub framing: Framing,
     /// Whether its answers are made of tokens.
     pub produces_tokens: bool,
@@ -85,6 +86,10 @@ pub struct EndpointInfo {
     pub tokenizes_input: bool,
     /// A well-formed stream ends with a terminator or a finish reason; one that does not was truncated.
     pub ends_explicitly: bool,
+    /// Header fields that every request has; the user's take precedence. Since 1.1.
+    pub headers: BTreeMap<String, String>,
+    /// The header field that takes the user's key as it is; absent: `Authorization`, as a bearer token. Since 1.1.
+    pub key_header: Option<String>,
 }
 
 /// The description of a run, known before its results.

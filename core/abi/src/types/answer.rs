@@ -100,11 +100,74 @@ pub struct Delta {
     pub cached_tokens: u32,
     /// Usage: tokens spent on reasoning.
     pub reasoning_tokens: u32,
-    /// Zero.
+    /// Further usage, see [`Delta::detail`]; zero where nothing is told.
     pub reserved: [u64; 4],
 }
 
+/// A count of usage beside the four that [`Delta`] names. An open set. Since 1.1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UsageDetail(pub u32);
+
+impl UsageDetail {
+    /// Prompt tokens written to the server's cache.
+    pub const CACHE_WRITE: Self = Self(0);
+    /// Prompt tokens that the server's cache did not have.
+    pub const CACHE_MISS: Self = Self(1);
+    /// Prompt tokens that are audio.
+    pub const PROMPT_AUDIO: Self = Self(2);
+    /// Answer tokens that are audio.
+    pub const COMPLETION_AUDIO: Self = Self(3);
+    /// Tokens of the caller's prediction that the answer has.
+    pub const ACCEPTED_PREDICTION: Self = Self(4);
+    /// Tokens of the caller's prediction that the answer does not have.
+    pub const REJECTED_PREDICTION: Self = Self(5);
+    /// Prompt tokens that tools were told or answered with.
+    pub const TOOL_PROMPT: Self = Self(6);
+    /// All tokens, as the server adds them up.
+    pub const TOTAL: Self = Self(7);
+}
+
+/// The counts of [`UsageDetail`], two in a word: a count is stored as one more than it is, so that zero means that nothing is
+/// told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct UsageDetails(pub [u64; 4]);
+
+impl UsageDetails {
+    /// A count, if it was told.
+    pub const fn get(&self, detail: UsageDetail) -> Option<u32> {
+        ((self.0[detail.0 as usize / 2] >> (32 * (detail.0 % 2))) as u32).checked_sub(1)
+    }
+
+    /// Tells a count; the largest that can be told is two below `u32::MAX`.
+    pub const fn set(&mut self, detail: UsageDetail, count: u32) {
+        let (word, shift) = (detail.0 as usize / 2, 32 * (detail.0 % 2));
+        let count = if count > NO_COUNT - 2 { NO_COUNT - 2 } else { count };
+        self.0[word] = self.0[word] & !((NO_COUNT as u64) << shift) | (count as u64 + 1) << shift;
+    }
+
+    /// Takes over what `later` tells.
+    pub fn update(&mut self, later: &Self) {
+        for at in 0..2 * self.0.len() as u32 {
+            if let Some(count) = later.get(UsageDetail(at)) {
+                self.set(UsageDetail(at), count);
+            }
+        }
+    }
+}
+
 impl Delta {
+    /// A count of usage beside the four that have fields of their own, if it was told. Since 1.1.
+    pub const fn detail(&self, detail: UsageDetail) -> Option<u32> {
+        UsageDetails(self.reserved).get(detail)
+    }
+
+    /// Tells a count of usage beside the four that have fields of their own. Since 1.1.
+    pub const fn set_detail(&mut self, detail: UsageDetail, count: u32) {
+        let mut details = UsageDetails(self.reserved);
+        details.set(detail, count);
+        self.reserved = details.0;
+    }
+
     /// A delta that says nothing.
     pub const EMPTY: Self = Self {
         flags: 0,
@@ -167,4 +230,29 @@ pub struct Reply {
     pub next: RVec<Outgoing>,
     /// Zero.
     pub reserved: [u64; 4],
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn details_of_usage_are_told_apart_from_one_another_and_from_silence() {
+        let mut delta = Delta::EMPTY;
+        let all = (0..8).map(UsageDetail);
+        assert!(all.clone().all(|detail| delta.detail(detail).is_none()));
+        all.clone().for_each(|detail| delta.set_detail(detail, 10 * detail.0));
+        delta.set_detail(UsageDetail::TOTAL, 9);
+        delta.set_detail(UsageDetail::CACHE_MISS, u32::MAX);
+        let told: Vec<_> = all.map(|detail| delta.detail(detail)).collect();
+        let expected = [0, u32::MAX - 2, 20, 30, 40, 50, 60, 9].map(Some);
+        assert_eq!(told, expected);
+        let mut sum = UsageDetails::default();
+        sum.set(UsageDetail::TOTAL, 1);
+        sum.set(UsageDetail::CACHE_WRITE, 5);
+        let mut later = UsageDetails::default();
+        later.set(UsageDetail::TOTAL, 2);
+        sum.update(&later);
+        assert_eq!((sum.get(UsageDetail::TOTAL), sum.get(UsageDetail::CACHE_WRITE)), (Some(2), Some(5)));
+    }
 }

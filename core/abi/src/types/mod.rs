@@ -12,7 +12,7 @@ mod request;
 mod telemetry;
 mod timing;
 
-pub use answer::{Answer, Delta, Event, NO_COUNT, Reply, Span, answer_flags, delta_flags};
+pub use answer::{Answer, Delta, Event, NO_COUNT, Reply, Span, UsageDetail, UsageDetails, answer_flags, delta_flags};
 pub use dataset::{BEFORE_FIRST, Branch, NO_TURN, Outline, branch_flags};
 pub use error::{Error, ErrorKind, Result};
 pub use exchange::{Exchange, Field, Header, Outgoing};

@@ -110,6 +110,8 @@ pub mod request_flags {
     pub const STREAM: u32 = 1;
     /// The output limit goes by its older name (`max_tokens`).
     pub const LEGACY_MAX_TOKENS: u32 = 2;
+    /// Each event of a stream is to bring the usage so far. Since 1.1.
+    pub const CHUNK_USAGE: u32 = 4;
 }
 
 /// One request, as an endpoint encodes it.

@@ -1,6 +1,7 @@
 //! From what a data set gives to what is sent: [`Session`]s, made of the loader's turns by the [`Terms`] of the run.
 
 use super::messages::{Said, with_messages};
+use crate::server::path_for;
 use inferometer_abi::{
     RSlice, RStr,
     api::{DatasetLoader, Endpoint, SessionSink, TextTools},
@@ -84,6 +85,8 @@ pub(crate) struct Terms {
     /// The run's extra fields as JSON; empty: none.
     extra_json: Arc<str>,
     flags: u32,
+    /// The endpoint's own path.
+    path: String,
     system: Option<String>,
     user_context_tokens: Option<u64>,
     pub(crate) cache_bust: CacheBust,
@@ -100,11 +103,11 @@ pub(crate) struct Terms {
 }
 
 impl Terms {
-    /// The terms of `plan` for a data set that says `info` of itself.
+    /// The terms of `plan` for a data set that says `info` of itself, and an endpoint whose own path is `path`.
     ///
     /// # Errors
     /// When the system message that is asked for cannot be made.
-    pub(crate) fn new(plan: &Plan, info: &DatasetInfo, text: &dyn TextTools) -> Result<Self> {
+    pub(crate) fn new(plan: &Plan, info: &DatasetInfo, path: String, text: &dyn TextTools) -> Result<Self> {
         let (data, server) = (&plan.data, &plan.server);
         let made = data.shared_system_tokens.map(|tokens| text.text(seed_for(plan.seed, "system-prompt", 0), tokens));
         let extra_json = json(&server.extra);
@@ -115,7 +118,9 @@ impl Terms {
             extra: server.extra.clone(),
             extra_json,
             flags: if server.streaming { request_flags::STREAM } else { 0 }
-                | if server.legacy_max_tokens { request_flags::LEGACY_MAX_TOKENS } else { 0 },
+                | if server.legacy_max_tokens { request_flags::LEGACY_MAX_TOKENS } else { 0 }
+                | if server.chunk_usage { request_flags::CHUNK_USAGE } else { 0 },
+            path,
             system: made.transpose()?.or_else(|| data.system_prompt.clone()),
             user_context_tokens: data.user_context_tokens,
             cache_bust: data.cache_bust,
@@ -209,6 +214,11 @@ impl Terms {
         };
         let mut outgoing = Outgoing::default();
         endpoint.encode(&request, &mut outgoing)?;
+        if outgoing.path.is_empty()
+            && let Some(path) = path_for(&self.path, &turn.model)
+        {
+            outgoing.path = path.into();
+        }
         Ok(outgoing)
     }
 

@@ -10,7 +10,7 @@ mod feed;
 mod messages;
 mod outlines;
 
-use crate::{EngineError, text::Text};
+use crate::{EngineError, server::own_path, text::Text};
 use encode::{Refused, Terms};
 use feed::{KEPT, Shelf, bytes};
 use inferometer_abi::{
@@ -94,7 +94,8 @@ impl Pool {
             let text = format!("the data set has {count} sessions; give one of at most {MOST_SESSIONS}");
             return Err(of_loader(Error::config(text)));
         }
-        let terms = Terms::new(plan, &info, &text).map_err(of_loader)?;
+        let path = own_path(&plan.server, &endpoint.info());
+        let terms = Terms::new(plan, &info, path, &text).map_err(of_loader)?;
         let mut cells = Vec::new();
         cells.resize_with(count as usize, Mutex::default);
         Ok(Self {

@@ -43,6 +43,65 @@ pub enum ConnectionReuse {
     StickyUserSessions,
 }
 
+/// A version of HTTP.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+pub enum HttpVersion {
+    /// One request at a time on a connection
+    #[default]
+    #[value(name = "1.1")]
+    #[serde(rename = "1.1")]
+    Http1,
+    /// Several requests on a connection; without TLS the server is taken to speak it
+    #[value(name = "2")]
+    #[serde(rename = "2")]
+    Http2,
+    /// HTTP/2 where the server offers it in TLS, else HTTP/1.1
+    #[value(name = "auto")]
+    #[serde(rename = "auto")]
+    Auto,
+}
+
+/// Versions of IP.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+pub enum IpVersion {
+    /// Both, whichever answers first
+    #[default]
+    #[value(name = "auto")]
+    #[serde(rename = "auto")]
+    Auto,
+    /// Version 4 alone
+    #[value(name = "4")]
+    #[serde(rename = "4")]
+    V4,
+    /// Version 6 alone
+    #[value(name = "6")]
+    #[serde(rename = "6")]
+    V6,
+}
+
+/// Type of a request's body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+pub enum RequestContentType {
+    /// A JSON object
+    #[value(name = "application/json")]
+    #[serde(rename = "application/json")]
+    Json,
+    /// A form, files as they are
+    #[value(name = "multipart/form-data")]
+    #[serde(rename = "multipart/form-data")]
+    Multipart,
+}
+
+impl RequestContentType {
+    /// Its name as a media type.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Json => "application/json",
+            Self::Multipart => "multipart/form-data",
+        }
+    }
+}
+
 /// What a slot of `--concurrency` is held for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

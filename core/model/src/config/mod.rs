@@ -2,6 +2,7 @@
 //! its help, its aliases, its key in the file and its shape are all here. Nothing is checked against anything else yet.
 
 mod choices;
+mod connection;
 mod data;
 mod load;
 mod media;
@@ -9,6 +10,7 @@ mod server;
 mod warmup;
 
 pub use choices::*;
+pub use connection::ConnectionConfig;
 pub use data::{DataConfig, SyntheticConfig, TraceConfig};
 pub(crate) use load::{FIXED_SCHEDULE, NOT_OF_WARMUPS, SHAPES};
 pub use load::{LoadConfig, PhaseConfig};
@@ -29,6 +31,10 @@ pub struct RawConfig {
     #[command(flatten)]
     #[serde(flatten)]
     pub server: ServerConfig,
+    /// Connections to it.
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub connection: ConnectionConfig,
     /// The data.
     #[command(flatten)]
     #[serde(flatten)]

@@ -1,9 +1,10 @@
 //! The server, and how it is spoken to.
 
-use super::choices::{ConnectionReuse, ModelSelection, ReadyMode, ReceiveTimestamps};
+use super::choices::{ModelSelection, ReadyMode, ReceiveTimestamps, RequestContentType};
 use crate::values::{Seconds, one_or_many, pairs};
 use clap::Args;
 use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
 
 /// Settings of the server.
 #[derive(Args, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -30,31 +31,40 @@ pub struct ServerConfig {
     /// Ask for streamed answers
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
     pub streaming: Option<bool>,
-    /// Key sent as `Authorization: Bearer`; better given by the environment than on the command line
+    /// Key, sent as the API wants it (`Authorization: Bearer`, `x-api-key` …); better given by the environment or a file than
+    /// on the command line
     #[arg(long, env = "INFEROMETER_API_KEY", hide_env_values = true, value_name = "KEY")]
     pub api_key: Option<String>,
+    /// File whose first line is the key
+    #[arg(long, value_name = "FILE", conflicts_with = "api_key")]
+    pub api_key_file: Option<PathBuf>,
+    /// Header that takes the key as it is, in place of the API's own (`api-key` for Azure)
+    #[arg(long, value_name = "NAME")]
+    pub api_key_header: Option<String>,
     /// Header of every request, as `Name: value`; may be repeated
     #[arg(short = 'H', long, value_name = "HEADER")]
     #[serde(deserialize_with = "pairs")]
     pub header: Vec<String>,
-    /// Fields merged into every body, as `key:value,…` or as a JSON object; may be repeated
+    /// Header that takes the session's identifier [default: X-Correlation-ID]
+    #[arg(long, value_name = "NAME")]
+    pub session_header: Option<String>,
+    /// Fields merged into every body, as `key:value,…` or as a JSON object; those that are options of the endpoint are
+    /// taken as such. May be repeated
     #[arg(long, value_name = "FIELDS", num_args = 1..)]
     #[serde(deserialize_with = "pairs")]
     pub extra_inputs: Vec<String>,
     /// Name the output limit `max_tokens` and not `max_completion_tokens` (chat)
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
     pub use_legacy_max_tokens: Option<bool>,
-    /// Most time one request may take, connecting included [default: 6h]
-    #[arg(long, value_name = "SECONDS")]
-    pub request_timeout_seconds: Option<Seconds>,
-    /// Whether connections serve more than one request [default: pooled]
-    #[arg(long, value_name = "HOW")]
-    pub connection_reuse_strategy: Option<ConnectionReuse>,
-    /// Addresses of this machine to connect from, in turn: each has its own ports, some 28,000 to one server [default: the
-    /// system chooses]
-    #[arg(long, alias = "source-addresses", value_name = "ADDRESS", num_args = 1.., value_delimiter = ',')]
-    #[serde(deserialize_with = "one_or_many")]
-    pub source_address: Vec<String>,
+    /// Ask for the usage so far in every event of a stream
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
+    pub per_chunk_usage: Option<bool>,
+    /// Fetch the videos that were made, within the request's time
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
+    pub download_video_content: Option<bool>,
+    /// Type of the request's body, where the API takes several
+    #[arg(long, value_name = "TYPE")]
+    pub request_content_type: Option<RequestContentType>,
     /// What says when a piece of an answer came [default: kernel]
     #[arg(long, value_name = "BY")]
     pub receive_timestamps: Option<ReceiveTimestamps>,

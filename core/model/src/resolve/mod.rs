@@ -1,6 +1,7 @@
 //! From [`RawConfig`] to [`Plan`]: defaults, rules between settings, and every check that needs nothing but the settings
 //! and the small files that some of them name.
 
+mod connection;
 mod data;
 mod lengths;
 mod limits;
@@ -36,7 +37,7 @@ pub fn resolve(config: &RawConfig, plugins: &PluginSettings, seed: u64) -> Resul
     if config.server.model.iter().all(|model| model.trim().is_empty()) {
         return Err(ConfigError::new("--model is missing; name the model the server serves, as in --model llama-3"));
     }
-    let server = server(&config.server)?;
+    let server = server(config)?;
     let phases = phases(config, &server, &mut notes)?;
     let data = data(config, &phases, &mut notes)?;
     if let Some(Number(limit)) = config.failed_request_threshold

@@ -1,24 +1,22 @@
 //! The server and how it is spoken to: from the flags to a [`ServerPlan`].
 
+use super::connection::connection;
 use crate::{
-    config::ServerConfig,
+    config::{RawConfig, ServerConfig},
     error::ConfigError,
     plan::{ReadyPlan, ServerPlan},
     secret::{self, Secret},
     values::{Seconds, key_values},
 };
-use std::{
-    collections::BTreeMap,
-    net::{IpAddr, Ipv4Addr},
-};
+use std::{collections::BTreeMap, path::Path};
 use url::Url;
 
 const DEFAULT_URL: &str = "http://localhost:8000";
-const DEFAULT_TIMEOUT: Seconds = Seconds(6.0 * 3600.0);
 const DEFAULT_READY_INTERVAL: Seconds = Seconds(1.0);
 
 /// The server that `config` asks for.
-pub(super) fn server(config: &ServerConfig) -> Result<ServerPlan, ConfigError> {
+pub(super) fn server(raw: &RawConfig) -> Result<ServerPlan, ConfigError> {
+    let config = &raw.server;
     let urls = if config.url.is_empty() { &vec![DEFAULT_URL.to_owned()] } else { &config.url };
     if let Some(path) = &config.endpoint
         && !path.is_empty()
@@ -37,23 +35,33 @@ pub(super) fn server(config: &ServerConfig) -> Result<ServerPlan, ConfigError> {
         interval_ns: config.wait_for_model_interval.unwrap_or(DEFAULT_READY_INTERVAL).as_ns(),
         mode: config.wait_for_model_mode.unwrap_or_default(),
     });
-    let timeout = config.request_timeout_seconds.unwrap_or(DEFAULT_TIMEOUT);
-    if timeout.0 == 0.0 {
-        return Err(ConfigError::new("--request-timeout-seconds 0 would fail every request; give a time above 0"));
+    let urls = urls.iter().map(|url| parse_url(url)).collect::<Result<Vec<_>, _>>()?;
+    let api_key = match &config.api_key_file {
+        Some(file) => Some(key_of_file(file)?),
+        None => config.api_key.as_deref().map(|key| checked_key(key, "the API key")).transpose()?,
+    };
+    for (flag, name) in [("--api-key-header", &config.api_key_header), ("--session-header", &config.session_header)] {
+        if let Some(name) = name
+            && !is_header_name(name)
+        {
+            return Err(ConfigError::new(format!("{flag} '{name}' is no name of a header; write it like X-Name")));
+        }
     }
     Ok(ServerPlan {
         endpoint: config.endpoint_type.clone().unwrap_or_else(|| "chat".to_owned()),
-        urls: urls.iter().map(|url| parse_url(url)).collect::<Result<_, _>>()?,
+        connection: connection(&raw.connection, &urls)?,
+        urls,
         path: config.endpoint.clone(),
         streaming: config.streaming.unwrap_or_default(),
-        api_key: config.api_key.as_deref().map(checked_key).transpose()?,
+        api_key,
+        api_key_header: config.api_key_header.clone(),
+        session_header: config.session_header.clone(),
         headers,
         extra: key_values(&config.extra_inputs).map_err(|why| ConfigError::new(format!("--extra-inputs: {why}")))?,
         legacy_max_tokens: config.use_legacy_max_tokens.unwrap_or_default(),
-        timeout_ns: timeout.as_ns(),
-        reuse: config.connection_reuse_strategy.unwrap_or_default(),
+        chunk_usage: chunk_usage(raw)?,
+        endpoint_options: endpoint_options(config),
         receive_timestamps: config.receive_timestamps.unwrap_or_default(),
-        sources: config.source_address.iter().map(|source| parse_source(source)).collect::<Result<_, _>>()?,
         ready,
     })
 }
@@ -66,10 +74,8 @@ fn parse_url(text: &str) -> Result<Url, ConfigError> {
         ConfigError::new(format!("--url {shown}: {why}; write it as http://127.0.0.1:8000"))
     };
     let url = Url::parse(&full).map_err(|e| refuse(&e.to_string()))?;
-    match url.scheme() {
-        "http" => {}
-        "https" => return Err(refuse("https is not spoken yet; put a proxy that ends TLS in front of the server")),
-        _ => return Err(refuse("the scheme must be http")),
+    if !["http", "https"].contains(&url.scheme()) {
+        return Err(refuse("the scheme must be http or https"));
     }
     if url.host_str().is_none_or(str::is_empty) || url.port() == Some(0) {
         return Err(refuse("a host and a port from 1 to 65535 are needed"));
@@ -82,23 +88,49 @@ fn parse_url(text: &str) -> Result<Url, ConfigError> {
     Ok(url)
 }
 
-/// An address that a connection can come from.
-fn parse_source(text: &str) -> Result<IpAddr, ConfigError> {
-    let refuse = |why| ConfigError::new(format!("--source-address {text} {why}; give one that `ip address` lists"));
-    let address: IpAddr = text.trim().parse().map_err(|_| refuse("is not an IP address"))?;
-    if address.is_unspecified() || address.is_multicast() || address == IpAddr::V4(Ipv4Addr::BROADCAST) {
-        return Err(refuse("is no machine's own address"));
-    }
-    Ok(address)
-}
-
-fn checked_key(key: &str) -> Result<Secret, ConfigError> {
+fn checked_key(key: &str, what: &str) -> Result<Secret, ConfigError> {
     if key.is_empty() || key.chars().any(|c| c.is_control() || !c.is_ascii()) {
-        return Err(ConfigError::new(
-            "the API key is empty or holds characters that a header cannot carry; check how it is set",
-        ));
+        return Err(ConfigError::new(format!(
+            "{what} is empty or holds characters that a header cannot carry; check how it is set"
+        )));
     }
     Ok(Secret::new(key))
+}
+
+/// The key that a file's first line is.
+fn key_of_file(file: &Path) -> Result<Secret, ConfigError> {
+    let shown = file.display();
+    let text = std::fs::read_to_string(file).map_err(|e| {
+        ConfigError::new(format!(
+            "--api-key-file {shown}: {e}; give a file that this user may read, its first line the key"
+        ))
+    })?;
+    checked_key(text.lines().next().unwrap_or_default().trim(), &format!("the key in --api-key-file {shown}"))
+}
+
+fn is_header_name(name: &str) -> bool {
+    !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c))
+}
+
+/// Whether each event is to bring the usage so far.
+fn chunk_usage(raw: &RawConfig) -> Result<bool, ConfigError> {
+    let wanted = raw.server.per_chunk_usage.unwrap_or_default();
+    if wanted && !raw.server.streaming.unwrap_or_default() {
+        return Err(ConfigError::new("--per-chunk-usage is for streams; add --streaming, or leave it out"));
+    }
+    Ok(wanted)
+}
+
+/// What flags say that are options of the endpoint.
+fn endpoint_options(config: &ServerConfig) -> serde_json::Map<String, serde_json::Value> {
+    let mut options = serde_json::Map::new();
+    if let Some(download) = config.download_video_content {
+        options.insert("download_video_content".to_owned(), download.into());
+    }
+    if let Some(kind) = config.request_content_type {
+        options.insert("request_content_type".to_owned(), kind.as_str().into());
+    }
+    options
 }
 
 /// `Name: value`, `Name:value` or a JSON object of several.
@@ -113,8 +145,7 @@ fn parse_headers(text: &str) -> Result<Vec<(String, Secret)>, ConfigError> {
         vec![(name.trim().to_owned(), value.trim().to_owned())]
     };
     for (name, value) in &pairs {
-        let token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
-        if name.is_empty() || !name.chars().all(token) || value.chars().any(char::is_control) {
+        if !is_header_name(name) || value.chars().any(char::is_control) {
             return Err(ConfigError::new(format!("--header: '{name}' cannot be sent; write it as 'Name: value'")));
         }
         const OURS: [&str; 6] =
@@ -129,16 +160,12 @@ fn parse_headers(text: &str) -> Result<Vec<(String, Secret)>, ConfigError> {
 #[cfg(test)]
 mod tests {
     use crate::{
-        config::{ConnectionReuse, ModelSelection},
+        config::ModelSelection,
         testing::{plan, refused},
     };
 
     #[test]
     fn choices_are_understood_in_both_spellings() {
-        for spelt in ["sticky-user-sessions", "sticky_user_sessions"] {
-            let server = plan(&format!("--connection-reuse-strategy {spelt}")).unwrap().server;
-            assert_eq!(server.reuse, ConnectionReuse::StickyUserSessions);
-        }
         for spelt in ["round-robin", "round_robin"] {
             let plan = plan(&format!("--model-selection-strategy {spelt}")).unwrap();
             assert_eq!(plan.model_selection, ModelSelection::RoundRobin);
@@ -154,10 +181,10 @@ mod tests {
             ("--endpoint v1", &["write /v1"]),
             ("--endpoint '/a b'", &["percent-encode"]),
             ("-H 'Host: x'", &["'Host'"]),
+            ("--api-key-file /nowhere/key", &["--api-key-file /nowhere/key"]),
+            ("--api-key-header 'a b'", &["--api-key-header 'a b'"]),
+            ("--per-chunk-usage", &["--streaming"]),
             ("-H 'X-Request-ID: 1'", &["'X-Request-ID'"]),
-            ("--source-address eth0", &["--source-address eth0"]),
-            ("--source-address 0.0.0.0", &["no machine's own address"]),
-            ("--request-timeout-seconds 0", &["--request-timeout-seconds 0"]),
         ]);
     }
 
