@@ -19,7 +19,7 @@ use crate::{
 };
 use inferometer_abi::{
     api::{Endpoint, Exporter, TelemetryCollector, TimingStrategy},
-    documents::{Component, DatasetInfo, DatasetRequest, Kind, Terminal},
+    documents::{Component, DatasetInfo, DatasetRequest, Kind, RankingRequest, Terminal},
     options,
 };
 use inferometer_host::{Entry, Registry};
@@ -104,7 +104,10 @@ impl Prepared {
         let made = registry.dataset(&plan.data.loader, &options_of(Kind::Dataset, &plan.data.loader)?)?;
         let mut loader = made.component;
         components.push(made.used);
+        let info = endpoint.info();
+        let ranks = info.ranks && plan.data.source.is_none();
         let request = DatasetRequest {
+            ranking: plan.data.request.ranking.or(ranks.then(RankingRequest::default)),
             source: plan.data.source.as_ref().map(|file| file.display().to_string()),
             seed: plan.seed,
             ..plan.data.request.clone()

@@ -40,6 +40,12 @@ pub(crate) enum Purpose {
     AudioNoise = 15,
     /// Which rows of pools a session gets.
     Pool = 16,
+    /// How many passages are to be ranked.
+    Passages = 17,
+    /// Lengths of passages.
+    PassageLength = 18,
+    /// Lengths of queries.
+    QueryLength = 19,
 }
 
 /// Where in a data set something stands.

@@ -1,4 +1,5 @@
-//! Made-up sessions: user messages of drawn numbers of tokens, and images and audio of noise where they are asked for.
+//! Made-up sessions: user messages of drawn numbers of tokens, or queries with passages, and images and audio of noise where
+//! they are asked for.
 //!
 //! Session i is a function of seed and i alone. Lengths, output lengths, words and all else have separate streams of
 //! chance, so that `--osl` leaves the prompts as they were, and later turns the first. Words and tokens are the host's,
@@ -8,11 +9,12 @@ mod audio;
 mod images;
 mod pictures;
 mod prefixes;
+mod ranking;
 mod sizes;
 #[cfg(test)]
 mod tests;
 
-use self::{audio::Audio, images::Images, prefixes::Prefixes, sizes::Sizes};
+use self::{audio::Audio, images::Images, prefixes::Prefixes, ranking::Ranking, sizes::Sizes};
 use crate::random::{Place, Purpose, Seeds};
 use inferometer_plugin_sdk::{
     Component, NoOptions, RStr,
@@ -43,6 +45,7 @@ struct Pool {
     prefixes: Option<Prefixes>,
     images: Option<Images>,
     audio: Option<Audio>,
+    ranking: Option<Ranking>,
 }
 
 impl Component for Synthetic {
@@ -64,6 +67,12 @@ impl DatasetLoader for Synthetic {
         if request.entries == 0 {
             return Err(Error::config("--num-dataset-entries 0: a pool needs at least one prompt; give 1 or more"));
         }
+        if request.ranking.is_some() && (request.batch > 1 || request.prefixes.is_some()) {
+            return Err(Error::config(
+                "queries with passages have neither batches nor prefixes; leave --prompt-batch-size and the prefix \
+                 settings out, or the --rankings-… settings",
+            ));
+        }
         let seed = request.seed;
         self.pool = Some(Pool {
             sessions: request.entries,
@@ -73,6 +82,7 @@ impl DatasetLoader for Synthetic {
             prefixes: request.prefixes.map(|asked| Prefixes::new(asked, seed)).transpose()?,
             images: request.images.as_ref().map(|asked| Images::new(asked, seed)).transpose()?,
             audio: request.audio.as_ref().map(|asked| Audio::new(asked, seed)).transpose()?,
+            ranking: request.ranking.as_ref().map(|asked| Ranking::new(asked, seed)).transpose()?,
         });
         Ok(DatasetInfo { sessions: request.entries, ..DatasetInfo::default() })
     }
@@ -117,7 +127,10 @@ impl Pool {
         let images = self.images.as_ref().map(|images| images.of_turn(place)).transpose()?.unwrap_or_default();
         let clips = self.audio.as_ref().map(|audio| audio.of_turn(place)).unwrap_or_default();
 
-        let mut parts: Vec<_> = texts.iter().map(|text| Part::text(text)).collect();
+        let mut parts: Vec<_> = match self.ranking {
+            Some(_) => ranking::parts(&texts).collect(),
+            None => texts.iter().map(|text| Part::text(text)).collect(),
+        };
         parts.extend(media(PartKind::IMAGE, &images));
         parts.extend(media(PartKind::AUDIO, &clips));
         let messages = [Message { role: "user".into(), parts: parts[..].into(), extra_json: RStr::empty() }];
@@ -130,6 +143,9 @@ impl Pool {
 
     /// The texts of the turn at `place`.
     fn texts(&self, place: Place, text: &dyn TextTools) -> Result<Vec<String>> {
+        if let Some(ranking) = &self.ranking {
+            return ranking.texts(place, text);
+        }
         let prefix = self.prefix(place).map(|(prefixes, number)| prefixes.text(number, text)).transpose()?;
         let made = self.places(place).map(|place| {
             let (seed, tokens) = (self.words.at(place), self.sizes.input(place).into());
@@ -144,6 +160,9 @@ impl Pool {
 
     /// Tokens of the texts of the turn at `place`.
     fn tokens(&self, place: Place) -> u64 {
+        if let Some(ranking) = &self.ranking {
+            return ranking.tokens(place);
+        }
         let prefix = self.prefix(place).map_or(0, |(prefixes, _)| prefixes.tokens());
         self.places(place).map(|place| prefix + u64::from(self.sizes.input(place))).sum()
     }

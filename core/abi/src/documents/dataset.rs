@@ -33,6 +33,8 @@ pub struct DatasetRequest {
     pub images: Option<ImageRequest>,
     /// Audio in each made-up request.
     pub audio: Option<AudioRequest>,
+    /// Queries with passages in place of prompts. Since 1.1.
+    pub ranking: Option<RankingRequest>,
     /// How traces are read and changed.
     pub trace: TraceRequest,
 }
@@ -73,6 +75,25 @@ pub struct PrefixRequest {
     pub prompts: u64,
     /// Tokens of each, which come on top of the input tokens.
     pub tokens: u64,
+}
+
+/// Made-up queries, each with passages to be ranked by it: the texts of a turn are named `query` and `passages`.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RankingRequest {
+    /// Passages of one request.
+    pub passages: Length,
+    /// Tokens of a passage.
+    pub passage_tokens: Length,
+    /// Tokens of a query.
+    pub query_tokens: Length,
+}
+
+impl Default for RankingRequest {
+    /// Ten passages of 128 tokens, and a query of 32.
+    fn default() -> Self {
+        let length = |mean| Length { mean, stddev: 0.0 };
+        Self { passages: length(10.0), passage_tokens: length(128.0), query_tokens: length(32.0) }
+    }
 }
 
 /// Made-up images.

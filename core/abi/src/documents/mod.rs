@@ -8,7 +8,7 @@ mod telemetry;
 
 pub use dataset::{
     AudioRequest, DatasetInfo, DatasetRequest, ImageRequest, Length, LengthPair, PrefixRequest, RangeRatio,
-    TraceRequest,
+    RankingRequest, TraceRequest,
 };
 pub use telemetry::{
     Bucket, Histogram, Increase, Series, Subject, TelemetryEntity, TelemetryMetric, TelemetrySource, metric_kind,
@@ -86,6 +86,8 @@ pub struct EndpointInfo {
     pub tokenizes_input: bool,
     /// A well-formed stream ends with a terminator or a finish reason; one that does not was truncated.
     pub ends_explicitly: bool,
+    /// Its requests are a query and passages to be ranked, which made-up data is then. Since 1.1.
+    pub ranks: bool,
     /// Header fields that every request has; the user's take precedence. Since 1.1.
     pub headers: BTreeMap<String, String>,
     /// The header field that takes the user's key as it is; absent: `Authorization`, as a bearer token. Since 1.1.

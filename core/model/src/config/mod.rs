@@ -6,6 +6,7 @@ mod connection;
 mod data;
 mod load;
 mod media;
+mod ranking;
 mod server;
 mod warmup;
 
@@ -15,6 +16,7 @@ pub use data::{DataConfig, SyntheticConfig, TraceConfig};
 pub(crate) use load::{FIXED_SCHEDULE, NOT_OF_WARMUPS, SHAPES};
 pub use load::{LoadConfig, PhaseConfig};
 pub use media::MediaConfig;
+pub use ranking::RankingConfig;
 pub use server::ServerConfig;
 pub use warmup::WarmupConfig;
 
@@ -47,6 +49,10 @@ pub struct RawConfig {
     #[command(flatten)]
     #[serde(flatten)]
     pub media: MediaConfig,
+    /// Queries and passages that are made up.
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub ranking: RankingConfig,
     /// How traces are read.
     #[command(flatten)]
     #[serde(flatten)]

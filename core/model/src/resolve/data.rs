@@ -2,7 +2,7 @@
 
 use super::{lengths, media};
 use crate::{
-    config::{DataConfig, MediaConfig, RawConfig, Sampling, SyntheticConfig, TraceConfig},
+    config::{DataConfig, MediaConfig, RankingConfig, RawConfig, Sampling, SyntheticConfig, TraceConfig},
     error::{ConfigError, refuse},
     file::text,
     plan::{DataPlan, PhasePlan},
@@ -46,6 +46,9 @@ fn reads_file(loader: &str) -> bool {
 pub(super) fn data(config: &RawConfig, phases: &[PhasePlan], notes: &mut Vec<String>) -> Result<DataPlan, ConfigError> {
     let RawConfig { data, synthetic, media, trace, .. } = config;
     let loader = loader(data)?;
+    if data.input_file.is_some() && config.ranking != RankingConfig::default() {
+        return refuse("--rankings-… is for made-up queries and --input-file brings its own; leave one out");
+    }
     if let Some(file) = &data.input_file {
         refuse_made_up(synthetic, media, &loader)?;
         if file.as_os_str().is_empty() {
@@ -70,6 +73,7 @@ pub(super) fn data(config: &RawConfig, phases: &[PhasePlan], notes: &mut Vec<Str
         batch: media::batch("--prompt-batch-size", synthetic.prompt_batch_size)?,
         images: media::images(media, notes)?,
         audio: media::audio(media, notes)?,
+        ranking: lengths::ranking(&config.ranking)?,
         trace: self::trace(trace)?,
         ..DatasetRequest::default()
     };
@@ -504,6 +508,8 @@ mod tests {
             ("--prefix-prompt-length 4 --shared-system-prompt-length 4", &["exclude each other"]),
             ("--prefix-prompt-length 4 --user-context-prompt-length 4", &["exclude each other"]),
             ("--prompt-batch-size 0", &["--prompt-batch-size 0"]),
+            ("--rankings-passages-mean 0", &["--rankings-passages-mean 0"]),
+            ("--input-file x --rankings-query-prompt-token-mean 9", &["--rankings-", "leave one out"]),
             ("--input-file x --isl-block-size 0", &["--isl-block-size 0"]),
             ("--input-file x --synthesis-prompt-len-multiplier 0", &["--synthesis-prompt-len-multiplier 0"]),
             ("--input-file x --synthesis-prefix-root-multiplier 0", &["--synthesis-prefix-root-multiplier 0"]),

@@ -1,11 +1,11 @@
 //! Lengths of made-up sessions: tokens, turns and think times.
 
 use crate::{
-    config::SyntheticConfig,
+    config::{RankingConfig, SyntheticConfig},
     error::{ConfigError, refuse},
     values::{Millis, Number},
 };
-use inferometer_abi::documents::{Length, LengthPair, RangeRatio};
+use inferometer_abi::documents::{Length, LengthPair, RangeRatio, RankingRequest};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -13,6 +13,7 @@ const DEFAULT_ISL: f64 = 550.0;
 /// The longest text that is made up or asked for, in tokens.
 pub(super) const MOST_TOKENS: f64 = 10_000_000.0;
 const MOST_TURNS: f64 = 10_000.0;
+const MOST_PASSAGES: f64 = 10_000.0;
 /// The longest think time, in milliseconds: a day.
 const LONGEST_DELAY: f64 = 86_400_000.0;
 /// How far shares may be from 100 % together, for those that cannot be written exactly.
@@ -71,6 +72,45 @@ fn optional(
         }
         None => Ok(None),
     }
+}
+
+/// Queries and passages, if any setting of theirs was typed.
+pub(super) fn ranking(config: &RankingConfig) -> Result<Option<RankingRequest>, ConfigError> {
+    if *config == RankingConfig::default() {
+        return Ok(None);
+    }
+    let usual = RankingRequest::default();
+    let length = |usual: Length, flag: &str, mean: Option<Number>, stddev: Option<Number>, most: f64, what: &str| {
+        let (mean, stddev_flag) = (mean.map_or(usual.mean, |mean| mean.0), flag.replace("-mean", "-stddev"));
+        length(flag, mean, &stddev_flag, stddev, 1.0..=most, what)
+    };
+    let (count, tokens) = ("a number of passages", "a number of tokens");
+    Ok(Some(RankingRequest {
+        passages: length(
+            usual.passages,
+            "--rankings-passages-mean",
+            config.rankings_passages_mean,
+            config.rankings_passages_stddev,
+            MOST_PASSAGES,
+            count,
+        )?,
+        passage_tokens: length(
+            usual.passage_tokens,
+            "--rankings-passages-prompt-token-mean",
+            config.rankings_passages_prompt_token_mean,
+            config.rankings_passages_prompt_token_stddev,
+            MOST_TOKENS,
+            tokens,
+        )?,
+        query_tokens: length(
+            usual.query_tokens,
+            "--rankings-query-prompt-token-mean",
+            config.rankings_query_prompt_token_mean,
+            config.rankings_query_prompt_token_stddev,
+            MOST_TOKENS,
+            tokens,
+        )?,
+    }))
 }
 
 /// A mean within `range`, with its deviation.
@@ -233,6 +273,7 @@ fn from_json(text: &str) -> Result<Vec<LengthPair>, String> {
 #[cfg(test)]
 mod tests {
     use crate::testing::{plan, refused};
+    use inferometer_abi::documents::RankingRequest;
     use inferometer_abi::documents::{DatasetRequest, Length, LengthPair, RangeRatio};
 
     fn request(flags: &str) -> DatasetRequest {
@@ -273,6 +314,14 @@ mod tests {
             assert_eq!(request.delay_ms, Some(Length { mean: 2_000.0, stddev: 100.0 }));
         }
         assert_eq!((request("").turns, request("").delay_ms), (None, None));
+    }
+
+    #[test]
+    fn any_setting_of_rankings_asks_for_them_and_the_others_have_their_usual_values() {
+        assert_eq!(plan("").unwrap().data.request.ranking, None);
+        let asked = plan("--rankings-passages-mean 4 --rankings-passages-stddev 1").unwrap().data.request.ranking;
+        let passages = Length { mean: 4.0, stddev: 1.0 };
+        assert_eq!(asked, Some(RankingRequest { passages, ..RankingRequest::default() }));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use super::*;
 use crate::testing::{Collected, Words, session};
 use inferometer_plugin_sdk::{
-    documents::{AudioRequest, ImageRequest, Length, LengthPair, PrefixRequest, RangeRatio},
+    documents::{AudioRequest, ImageRequest, Length, LengthPair, PrefixRequest, RangeRatio, RankingRequest},
     random::{SplitMix64, mix},
     types::ErrorKind,
 };
@@ -318,6 +318,24 @@ fn what_cannot_be_made_is_an_error_that_says_what_to_give() {
         assert_eq!(error.kind, ErrorKind::CONFIG);
         assert!(error.message.contains(named), "{error}");
     }
+}
+
+#[test]
+fn a_ranking_is_a_query_and_passages_of_the_tokens_asked_for() {
+    let ranking = RankingRequest { passages: length(3.0, 1.0), passage_tokens: length(5.0, 0.0), ..Default::default() };
+    let loader = opened(&DatasetRequest { ranking: Some(ranking), ..request() });
+    let mut counts = std::collections::BTreeSet::new();
+    for index in 0..20 {
+        let turn = &session(&loader, index).turns[0];
+        let names: Vec<&str> = turn.parts.iter().map(|part| part.name.as_str()).collect();
+        let tokens: Vec<u64> = turn.parts.iter().map(|part| Words.count(&part.data)).collect();
+        assert_eq!((names[0], tokens[0]), ("query", 32));
+        assert!(names[1..].iter().all(|name| *name == "passages") && tokens[1..].iter().all(|tokens| *tokens == 5));
+        counts.insert(names.len());
+    }
+    assert!(counts.len() > 1, "the number of passages varies: {counts:?}");
+    let batch = DatasetRequest { ranking: Some(ranking), batch: 2, ..request() };
+    assert!(Synthetic::default().open(&batch, &Words).unwrap_err().message.contains("--prompt-batch-size"));
 }
 
 #[test]
