@@ -4,7 +4,7 @@ use crate::{
     config::RawConfig,
     error::ConfigError,
     file::nearest,
-    plan::{ServerPlan, SourceFlag, SourcePlan, TelemetryPlan},
+    plan::{ServerPlan, SourceFlag, SourcePlan, TelemetryPlan, TlsPlan},
     secret::{Secret, shown_text, shown_url},
     values::Seconds,
 };
@@ -75,6 +75,21 @@ fn page(url: &Url, preset: &str, flag: SourceFlag, asked: bool) -> SourcePlan {
     SourcePlan { name: shown_url(url), asked, options: Map::from_iter(options), ..source("prometheus", flag) }
 }
 
+/// A page that is asked by the load's own settings of TLS.
+fn of_server(mut source: SourcePlan, server: &ServerPlan) -> SourcePlan {
+    let TlsPlan { ca, certificate, key, insecure } = &server.connection.tls;
+    let files = [("ca_certificate", ca), ("client_certificate", certificate), ("client_key", key)];
+    for (name, file) in files {
+        if let Some(file) = file {
+            source.options.insert(name.to_owned(), file.display().to_string().into());
+        }
+    }
+    if *insecure {
+        source.options.insert("insecure".to_owned(), true.into());
+    }
+    source
+}
+
 fn gpus(given: &[String], server: &ServerPlan) -> Result<Vec<SourcePlan>, ConfigError> {
     let mut sources = Vec::new();
     let (mut fields, mut of_this_machine) = (None::<&str>, given.is_empty());
@@ -125,7 +140,9 @@ fn gpus(given: &[String], server: &ServerPlan) -> Result<Vec<SourcePlan>, Config
 }
 
 fn pages(given: &[String], server: &ServerPlan) -> Result<Vec<SourcePlan>, ConfigError> {
-    let own = server.urls.iter().map(|url| {
+    // What is asked by a socket file has no page at its URL.
+    let urls = if server.connection.unix_socket.is_some() { &[][..] } else { &server.urls };
+    let own = urls.iter().map(|url| {
         let mut url = url.clone();
         url.set_path("/metrics");
         url.set_query(None);
@@ -135,7 +152,7 @@ fn pages(given: &[String], server: &ServerPlan) -> Result<Vec<SourcePlan>, Confi
         });
         SourcePlan {
             headers: key.chain(server.headers.iter().cloned()).collect(),
-            ..page(&url, "server", SourceFlag::Server, given.iter().any(|text| text == "url"))
+            ..of_server(page(&url, "server", SourceFlag::Server, given.iter().any(|text| text == "url")), server)
         }
     });
     let others = given.iter().filter(|text| *text != "url").map(|text| {
@@ -180,8 +197,8 @@ fn metrics_url(flag: &str, text: &str) -> Result<Url, ConfigError> {
         });
     }
     let mut url = Url::parse(&full).map_err(|why| refuse(&why.to_string()))?;
-    if url.scheme() != "http" {
-        return Err(refuse("only http is read"));
+    if !["http", "https"].contains(&url.scheme()) {
+        return Err(refuse("only http and https are read"));
     }
     if !url.username().is_empty() || url.password().is_some() {
         return Err(ConfigError::new(format!(
@@ -384,6 +401,6 @@ mod tests {
         assert!(refused(|c| c.gpu_telemetry = texts(&["amdsmi"])).contains("device-metrics-exporter"));
         assert!(refused(|c| c.server_metrics_formats = texts(&["parquet"])).contains("jsonl"));
         assert!(refused(|c| c.telemetry_interval = Some(Seconds(0.0))).contains("0.01"));
-        assert!(refused(|c| c.server_metrics = texts(&["https://h/metrics"])).contains("only http"));
+        assert!(refused(|c| c.server_metrics = texts(&["ftp://h/metrics"])).contains("only http"));
     }
 }

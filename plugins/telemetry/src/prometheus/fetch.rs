@@ -1,5 +1,6 @@
 //! Fetches a page: one GET with one deadline for all of it. No proxy is used and no redirect followed, as the load does.
 
+use super::tls::Tls;
 use inferometer_plugin_sdk::types::{Error, ErrorKind, Result};
 use reqwest::{
     Client, Response, StatusCode,
@@ -57,8 +58,8 @@ pub(super) fn place(typed: &str) -> Result<Url> {
     if !url.username().is_empty() || url.password().is_some() {
         return Err(because("a user name or password in the URL is not sent, but the option 'headers' is"));
     }
-    if url.scheme() != "http" {
-        return Err(because("metric pages are read over http only"));
+    if !["http", "https"].contains(&url.scheme()) {
+        return Err(because("metric pages are read over http and https"));
     }
     if url.path() == "/" {
         url.set_path("/metrics");
@@ -88,14 +89,15 @@ fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue)> {
 }
 
 impl Source {
-    /// Prepares to fetch from `url` with `headers`.
+    /// Prepares to fetch from `url` with `headers`, and by `tls` if that is over https.
     ///
     /// # Errors
-    /// When a header cannot be sent, or the system has no means for it.
-    pub(super) fn new(url: Url, headers: &BTreeMap<String, String>, timeout: Duration) -> Result<Self> {
+    /// When a header cannot be sent, a file of TLS cannot be used, or the system has no means for it.
+    pub(super) fn new(url: Url, headers: &BTreeMap<String, String>, tls: &Tls, timeout: Duration) -> Result<Self> {
         let failed = |reason: String| Error::new(ErrorKind::IO, format!("no HTTP client could be made: {reason}"));
         let headers = headers.iter().map(|(name, value)| header(name, value)).collect::<Result<HeaderMap>>()?;
-        let client = Client::builder().default_headers(headers).no_proxy().redirect(redirect::Policy::none()).build();
+        let builder = Client::builder().default_headers(headers).no_proxy().redirect(redirect::Policy::none());
+        let client = tls.apply(builder)?.build();
         let client = client.map_err(|error| failed(root(error)))?;
         let runtime = Builder::new_current_thread().enable_all().build().map_err(|error| failed(error.to_string()))?;
         Ok(Self { url, timeout, client, runtime: Some(runtime) })
@@ -232,7 +234,7 @@ mod tests {
 
     #[test]
     fn a_place_that_cannot_be_fetched_from_is_refused_with_an_example() {
-        for typed in ["", "https://host/metrics", "ftp://host", "http://", "http://a b"] {
+        for typed in ["", "ftp://host", "http://", "http://a b"] {
             let error = place(typed).unwrap_err();
             assert!(error.message.contains("http://localhost:8000/metrics"), "{error}");
         }

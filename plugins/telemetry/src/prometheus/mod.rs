@@ -10,6 +10,7 @@ mod index;
 mod reader;
 mod server;
 mod text;
+mod tls;
 mod units;
 
 use devices::Devices;
@@ -25,6 +26,7 @@ use inferometer_plugin_sdk::{
 use reader::{Preset, Reader};
 use std::{collections::BTreeMap, num::NonZeroU32, path::PathBuf, time::Duration};
 use text::Line;
+use tls::Tls;
 
 /// Names of fields that a message gives at most.
 const MOST_NAMES: usize = 8;
@@ -45,6 +47,18 @@ pub(crate) struct Options {
     /// Headers to ask with, by name.
     #[serde(default)]
     headers: BTreeMap<String, String>,
+    /// Over https, certificates (PEM) of who may vouch for the server, in place of the system's.
+    #[serde(default)]
+    ca_certificate: Option<PathBuf>,
+    /// Over https, a certificate (PEM) to show to the server.
+    #[serde(default)]
+    client_certificate: Option<PathBuf>,
+    /// The private key (PEM) of that certificate.
+    #[serde(default)]
+    client_key: Option<PathBuf>,
+    /// Over https, take whatever certificate the server shows.
+    #[serde(default)]
+    insecure: bool,
     /// How long to wait for a whole page, in milliseconds.
     #[serde(default = "ten_seconds")]
     timeout_ms: NonZeroU32,
@@ -99,7 +113,9 @@ impl Component for Prometheus {
             fields = fields::read(file)?;
         }
         let timeout = Duration::from_millis(options.timeout_ms.get().into());
-        let source = Source::new(fetch::place(&options.url)?, &options.headers, timeout)?;
+        let Options { ca_certificate, client_certificate, client_key, insecure, .. } = options;
+        let tls = Tls { ca_certificate, client_certificate, client_key, insecure };
+        let source = Source::new(fetch::place(&options.url)?, &options.headers, &tls, timeout)?;
         Ok(Self { source, preset, fields, reader: None, has_warned: false })
     }
 }
