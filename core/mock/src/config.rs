@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use clap::{Args, Command, FromArgMatches as _};
 
 use crate::MockError;
+use crate::habits::{self, Habit, Habits};
 
 /// Options of the mock server. `Default` gives what the flags give when none is typed.
 #[derive(Args, Clone, Debug)]
@@ -23,8 +24,8 @@ pub struct MockConfig {
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub threads: usize,
 
-    /// Model to serve; may be given several times, any other model is answered with 404
-    #[arg(long = "model", value_name = "NAME", default_value = "mock")]
+    /// Model to serve; may be given several times or parted by commas, any other model is answered with 404
+    #[arg(long = "model", alias = "models", value_name = "NAME", value_delimiter = ',', default_value = "mock")]
     pub models: Vec<String>,
 
     /// Time from the complete request to the first token, in milliseconds
@@ -68,7 +69,7 @@ pub struct MockConfig {
     #[arg(long, value_name = "FRACTION", default_value_t = 0.0)]
     pub malformed_rate: f64,
 
-    /// Fraction of streams that send an error event inside their 200 answer, and end
+    /// Fraction of streams that send an error event inside their 200 answer, and end; videos fail
     #[arg(long, value_name = "FRACTION", default_value_t = 0.0)]
     pub stream_error_rate: f64,
 
@@ -83,6 +84,10 @@ pub struct MockConfig {
     /// Write answers in random pieces of at most this many bytes; 0 writes them whole
     #[arg(long, value_name = "BYTES", default_value_t = 0)]
     pub split: usize,
+
+    /// Answer as some real servers do, against the usual way; may be given several times
+    #[arg(long = "habit", value_name = "NAME", value_enum)]
+    pub habits: Vec<Habit>,
 
     /// Never report usage, not even when asked
     #[arg(long)]
@@ -125,8 +130,8 @@ pub struct MockConfig {
     #[arg(long, requires = "truth_log")]
     pub truth_bodies: bool,
 
-    /// Answer 401 to requests without this bearer token
-    #[arg(long, value_name = "KEY")]
+    /// Answer 401 to requests without this key, as a bearer token or in x-api-key, api-key or x-goog-api-key
+    #[arg(long, alias = "require-key", value_name = "KEY")]
     pub api_key: Option<String>,
 }
 
@@ -200,6 +205,11 @@ impl MockConfig {
         if !(400..=599).contains(&self.error_status) {
             return Err(refuse("--error-status", &self.error_status, "a status from 400 to 599".into()));
         }
+        let habits: Habits = self.habits.iter().copied().collect();
+        if let Some((one, other)) = habits.contradiction() {
+            let wanted = format!("it without {}: they contradict each other", habits::name(other));
+            return Err(refuse("--habit", &habits::name(one), wanted));
+        }
         if self.models.is_empty() || self.models.iter().any(String::is_empty) {
             return Err(refuse("--model", &"", "at least one name, and no empty one".into()));
         }
@@ -247,6 +257,10 @@ mod tests {
         assert!(refused(|c| c.error_status = 200).contains("--error-status"));
         assert!(refused(|c| c.models.clear()).contains("--model"));
         assert!(refused(|c| c.models.push("mock".into())).contains("--model mock"));
+        assert!(
+            refused(|c| c.habits = vec![Habit::Cr, Habit::Crlf])
+                .contains("--habit crlf cannot be used: give it without cr")
+        );
         assert!(refused(|c| c.gpus = 257).contains("--gpus 257"));
         assert!(refused(|c| c.gpu_busy_watts = f64::INFINITY).contains("--gpu-busy-watts"));
     }

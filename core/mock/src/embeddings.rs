@@ -1,30 +1,38 @@
 //! The embeddings route: vectors that depend on the input alone, the same on every machine.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use rand::{RngExt as _, SeedableRng as _};
 use rand_pcg::Pcg64Mcg;
 use serde::Deserialize;
 
+use crate::ask::{Call, named};
 use crate::http::append;
-use crate::openai::{Refusal, named, parse};
-use crate::prompt::{Counter, Prompt};
+use crate::prompt::Prompt;
+use crate::refusal::Refusal;
 
 /// Length of a vector when the request names none.
 const DIMENSIONS: usize = 64;
 const MAX_DIMENSIONS: usize = 8192;
 
 /// What an embeddings request wants.
-pub(crate) struct Ask {
+pub(crate) struct EmbedAsk {
     pub(crate) model: String,
     pub(crate) prompt_tokens: u64,
     dimensions: usize,
+    /// Vectors are sent as base64 of their little-endian floats.
+    base64: bool,
     /// One number per input, from which its vector is drawn.
     seeds: Vec<u64>,
 }
 
 #[derive(Deserialize)]
-struct Body {
+struct Body<'a> {
     model: Option<String>,
     input: Option<Input>,
+    /// A chat in place of an input, which is one input.
+    #[serde(borrow)]
+    messages: Option<Prompt<'a>>,
     dimensions: Option<usize>,
     encoding_format: Option<String>,
 }
@@ -38,10 +46,14 @@ enum Input {
     TokenLists(Vec<Vec<u32>>),
 }
 
-impl Ask {
-    pub(crate) fn parse(body: &[u8], counter: &Counter) -> Result<Self, Refusal> {
-        let body: Body = parse(body)?;
+impl EmbedAsk {
+    pub(crate) fn read(call: &Call<'_>) -> Result<Self, Refusal> {
+        let body: Body<'_> = call.json()?;
         let inputs: Vec<(u64, Prompt<'_>)> = match &body.input {
+            None if body.messages.is_some() => {
+                let prompt = body.messages.unwrap_or_default();
+                vec![(hash(prompt.text().bytes()), prompt)]
+            }
             Some(Input::Text(input)) => vec![text(input)],
             Some(Input::Tokens(input)) if !input.is_empty() => vec![tokens(input)],
             Some(Input::Texts(inputs)) if !inputs.is_empty() => inputs.iter().map(|input| text(input)).collect(),
@@ -53,27 +65,38 @@ impl Ask {
             let message = format!("dimensions must be from 1 to {MAX_DIMENSIONS}, not {dimensions}");
             return Err(Refusal::of("dimensions", message));
         }
-        if body.encoding_format.is_some_and(|format| format != "float") {
-            return Err(Refusal::of("encoding_format", "this server gives floats only: set encoding_format to float"));
-        }
+        let base64 = match body.encoding_format.as_deref() {
+            None | Some("float") => false,
+            Some("base64") => true,
+            Some(other) => {
+                let message = format!("encoding_format must be float or base64, not {other}");
+                return Err(Refusal::of("encoding_format", message));
+            }
+        };
         let (seeds, pieces): (_, Vec<_>) = inputs.into_iter().unzip();
         Ok(Self {
             model: named(body.model)?,
-            prompt_tokens: counter.count(&pieces.into_iter().collect()),
+            prompt_tokens: call.counter.count(&pieces.into_iter().collect()),
             dimensions,
+            base64,
             seeds,
         })
     }
 
     /// The answer. `model` is a JSON string.
-    pub(crate) fn answer(&self, model: &str, with_usage: bool) -> Vec<u8> {
+    pub(crate) fn whole(&self, model: &str, with_usage: bool) -> Vec<u8> {
         let mut out = Vec::new();
         append(&mut out, format_args!("{{\"object\":\"list\",\"model\":{model},\"data\":["));
         for (index, &seed) in self.seeds.iter().enumerate() {
             let comma = if index > 0 { "," } else { "" };
             append(&mut out, format_args!("{comma}{{\"object\":\"embedding\",\"index\":{index},\"embedding\":"));
             let vector = vector(seed, self.dimensions);
-            serde_json::to_writer(&mut out, &vector).expect("a vector takes any bytes");
+            if self.base64 {
+                let bytes: Vec<u8> = vector.iter().flat_map(|x| x.to_le_bytes()).collect();
+                append(&mut out, format_args!("\"{}\"", STANDARD.encode(bytes)));
+            } else {
+                serde_json::to_writer(&mut out, &vector).expect("a vector takes any bytes");
+            }
             out.push(b'}');
         }
         out.push(b']');
@@ -104,17 +127,21 @@ fn vector(seed: u64, dimensions: usize) -> Vec<f32> {
 }
 
 /// FNV-1a (Fowler, Noll, Vo), 64 bits: the standard library promises no stable hash.
-fn hash(bytes: impl Iterator<Item = u8>) -> u64 {
+pub(crate) fn hash(bytes: impl Iterator<Item = u8>) -> u64 {
     bytes.fold(0xCBF2_9CE4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01B3))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dialects::tests::call;
+
+    fn read(request: &str) -> Result<EmbedAsk, Refusal> {
+        call(request, EmbedAsk::read)
+    }
 
     fn body(request: &str) -> String {
-        let ask = Ask::parse(request.as_bytes(), &Counter::new(false)).ok().unwrap();
-        String::from_utf8(ask.answer("\"m\"", true)).unwrap()
+        String::from_utf8(read(request).ok().unwrap().whole("\"m\"", true)).unwrap()
     }
 
     #[test]
@@ -146,15 +173,35 @@ mod tests {
     }
 
     #[test]
+    fn base64_holds_the_same_floats() {
+        let value = |format: &str| {
+            let request = format!(r#"{{"model":"m","input":"x","dimensions":3,"encoding_format":"{format}"}}"#);
+            let mut value: serde_json::Value = serde_json::from_str(&body(&request)).unwrap();
+            value["data"][0]["embedding"].take()
+        };
+        let bytes = STANDARD.decode(value("base64").as_str().unwrap()).unwrap();
+        let packed: Vec<f32> = bytes.chunks(4).map(|x| f32::from_le_bytes(x.try_into().unwrap())).collect();
+        assert_eq!(packed, serde_json::from_value::<Vec<f32>>(value("float")).unwrap());
+    }
+
+    #[test]
+    fn a_chat_is_one_input() {
+        let request = r#"{"model":"m","messages":[{"role":"user","content":[{"type":"text","text":"some words"}]}]}"#;
+        let value: serde_json::Value = serde_json::from_str(&body(request)).unwrap();
+        assert_eq!(value["data"].as_array().unwrap().len(), 1);
+        assert_eq!(value["usage"]["prompt_tokens"], 2);
+    }
+
+    #[test]
     fn unusable_requests_are_refused() {
         for request in [
             r#"{"model":"m"}"#,
             r#"{"model":"m","input":[]}"#,
             r#"{"model":"m","input":"x","dimensions":0}"#,
-            r#"{"model":"m","input":"x","encoding_format":"base64"}"#,
+            r#"{"model":"m","input":"x","encoding_format":"int8"}"#,
             r#"{"input":"x"}"#,
         ] {
-            assert_eq!(Ask::parse(request.as_bytes(), &Counter::new(false)).err().unwrap().status, 400, "{request}");
+            assert_eq!(read(request).err().unwrap().status, 400, "{request}");
         }
     }
 }

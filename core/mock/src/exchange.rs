@@ -6,14 +6,19 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::faults::{Fate, Fault};
-use crate::http::{Head, JSON, Request, SSE};
-use crate::openai::{Ask, Refusal};
+use crate::framing;
+use crate::habits::Habit;
+use crate::http::{HTML, Head, JSON, Length, Request};
 use crate::outlet::{BATCH, Outlet};
-use crate::server::{Thread, Voice};
-use crate::sse::{self, END, Id, Script};
+use crate::refusal::{Refusal, Shape};
+use crate::server::{Shared, Thread, Voice};
 use crate::telemetry::{Gpus, Spans};
+use crate::tell::Teller;
 use crate::truth::{Outcome, Record};
 use crate::words;
+
+/// Chunks of content for each write, where that is the habit.
+const COALESCED: usize = 4;
 
 /// What becomes of the connection after an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,8 +31,10 @@ pub(crate) enum After {
 pub(crate) struct Exchange {
     thread: Rc<Thread>,
     received: Instant,
-    /// The client asked for the connection to be closed.
+    /// The connection is to be closed.
     close: bool,
+    /// Choices in the answer.
+    choices: usize,
     fate: Fate,
     /// The place of the model that answers, once there is one.
     model: Option<usize>,
@@ -47,7 +54,7 @@ impl Drop for Exchange {
         if let Some(log) = &self.thread.truth {
             self.record.ended_ns = shared.clock.ns(ended);
             if shared.config.truth_bodies {
-                self.record.text = Some(words::text(self.record.tokens));
+                self.record.text = Some(words::slice(0, self.record.tokens / self.choices));
             }
             // A log that can no longer be written says so when the server is stopped.
             let _ = log.send(std::mem::take(&mut self.record));
@@ -72,7 +79,8 @@ impl Exchange {
         Self {
             thread: Rc::clone(thread),
             received,
-            close: request.close,
+            close: request.close || shared.habits.until_close(),
+            choices: 1,
             fate: Fate::roll(&shared.config, shared.next_ordinal()),
             model: None,
             first: None,
@@ -85,8 +93,13 @@ impl Exchange {
         self.fate.id
     }
 
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.thread.shared
+    }
+
     /// Lets this model answer the request.
-    pub(crate) fn admit(&mut self, voice: &Voice, prompt_tokens: u64) {
+    pub(crate) fn admit(&mut self, voice: &Voice, prompt_tokens: u64, choices: usize) {
+        self.choices = choices;
         self.thread.shared.telemetry.admit(voice.index);
         self.model = Some(voice.index);
         self.record.prompt_tokens = prompt_tokens;
@@ -101,106 +114,14 @@ impl Exchange {
         (self.fate.fault == Some(Fault::Status)).then(|| Refusal::new(status, "an error, as configured"))
     }
 
-    /// Answers with an error.
-    pub(crate) async fn refuse(
-        mut self,
-        refusal: &Refusal,
-        request: &Request,
-        mut outlet: Outlet<'_>,
-    ) -> io::Result<After> {
-        let body = refusal.body();
-        self.head(refusal.status, JSON, Some(body.len()), request, &mut outlet);
-        outlet.buf.extend_from_slice(&body);
-        outlet.flush(&mut self.fate).await?;
-        self.record.outcome = Outcome::Error;
-        Ok(self.after())
+    /// Whether the dice want an error inside an answer that began well.
+    pub(crate) fn errs_in_mid_stream(&self) -> bool {
+        self.fate.fault == Some(Fault::StreamError)
     }
 
-    /// Answers a generation request with a stream of events.
-    pub(crate) async fn stream(
-        mut self,
-        script: &Script,
-        ask: &Ask,
-        request: &Request,
-        mut outlet: Outlet<'_>,
-    ) -> io::Result<After> {
-        let shared = Arc::clone(&self.thread.shared);
-        let config = &shared.config;
-        let id = Id::new(self.fate.id);
-        let per_chunk = config.tokens_per_chunk;
-        let chunks = ask.tokens.div_ceil(per_chunk);
-        // Drawn whether needed or not, so that a fault shifts no later draw.
-        let (fault_at, stall_at) = (self.fate.position(chunks), self.fate.position(chunks));
-        let mut waiting = Unwritten::default();
-
-        self.head(200, SSE, None, request, &mut outlet);
-        script.open(id, outlet.buf);
-        // Deadlines are sums from the start: being late for one moves no other.
-        let mut reached = self.received;
-        let mut due = self.received + self.fate.duration(config.ttft_ms);
-        for chunk in 0..=chunks {
-            let tokens = per_chunk.min(ask.tokens - ask.tokens.min(chunk * per_chunk));
-            if chunk > 0 && tokens > 0 {
-                due += self.fate.duration(config.itl_ms * tokens as f64);
-            }
-            if self.fate.stalls && chunk == stall_at {
-                due += millis(config.stall_ms);
-            }
-            // Without delays the clock is not even asked.
-            if due > reached {
-                if due > Instant::now() {
-                    self.write(&mut outlet, &mut waiting).await?;
-                    outlet.pause(due).await?;
-                }
-                reached = due;
-            }
-            if chunk == fault_at {
-                match self.fate.fault {
-                    Some(Fault::Reset) => {
-                        self.write(&mut outlet, &mut waiting).await?;
-                        return self.reset(&outlet);
-                    }
-                    Some(Fault::Truncate) => return self.cut(Outcome::Truncated, &mut outlet, &mut waiting).await,
-                    Some(Fault::StreamError) => {
-                        sse::error(&Refusal::new(500, "an error in mid-stream, as configured").body(), outlet.buf);
-                        return self.cut(Outcome::StreamError, &mut outlet, &mut waiting).await;
-                    }
-                    Some(Fault::Malformed) => script.broken(id, outlet.buf),
-                    Some(Fault::Status) | None => {}
-                }
-            }
-            if tokens > 0 {
-                script.content(id, chunk, tokens, outlet.buf);
-                waiting.add(tokens);
-                if outlet.buf.len() >= BATCH {
-                    self.write(&mut outlet, &mut waiting).await?;
-                }
-            }
-        }
-        script.finish(id, ask.finish, outlet.buf);
-        if ask.include_usage && !config.ignore_usage {
-            script.usage(id, ask.usage(), outlet.buf);
-        }
-        sse::done(outlet.buf);
-        let outcome = match self.fate.fault {
-            Some(Fault::Malformed) => Outcome::Malformed,
-            _ => Outcome::Ok,
-        };
-        let after = self.cut(outcome, &mut outlet, &mut waiting).await?;
-        self.record.finish_reason = Some(ask.finish);
-        Ok(after)
-    }
-
-    /// Answers with one JSON body of `tokens` output tokens, when a stream of them would have ended.
-    pub(crate) async fn plain(
-        mut self,
-        mut body: Vec<u8>,
-        tokens: usize,
-        finish: &'static str,
-        request: &Request,
-        mut outlet: Outlet<'_>,
-    ) -> io::Result<After> {
-        let shared = Arc::clone(&self.thread.shared);
+    /// When the last of so many tokens is due.
+    pub(crate) fn due(&mut self, tokens: usize) -> Instant {
+        let shared = Arc::clone(self.shared());
         let config = &shared.config;
         let mut due = self.received + self.fate.duration(config.ttft_ms);
         if config.itl_ms > 0.0 {
@@ -208,16 +129,143 @@ impl Exchange {
                 due += self.fate.duration(config.itl_ms);
             }
         }
-        if due > self.received {
-            outlet.pause(due).await?;
+        due
+    }
+
+    /// Notes when what was asked for is ready, where that is after the answer.
+    pub(crate) fn ready_at(&mut self, at: Instant) {
+        self.record.ready_ns = Some(self.thread.shared.clock.ns(at));
+    }
+
+    /// Answers with an error.
+    pub(crate) async fn refuse(
+        mut self,
+        refusal: &Refusal,
+        errors: Shape,
+        request: &Request,
+        mut outlet: Outlet<'_>,
+    ) -> io::Result<After> {
+        let (content_type, body) = if self.thread.shared.habits.has(Habit::HtmlErrors) {
+            (HTML, refusal.html())
+        } else {
+            (JSON, refusal.body(errors))
+        };
+        self.head(refusal.status, content_type, Length::Known(body.len()), "", request, &mut outlet);
+        outlet.buf.extend_from_slice(&body);
+        outlet.flush(&mut self.fate).await?;
+        self.record.outcome = Outcome::Error;
+        Ok(self.after())
+    }
+
+    /// Answers with a stream of events.
+    pub(crate) async fn stream(
+        mut self,
+        mut teller: impl Teller,
+        finish: &'static str,
+        request: &Request,
+        mut outlet: Outlet<'_>,
+    ) -> io::Result<After> {
+        let shared = Arc::clone(self.shared());
+        let (config, habits) = (&shared.config, shared.habits);
+        let steps = teller.steps();
+        // Drawn whether needed or not, so that a fault shifts no later draw.
+        let (fault_at, stall_at) = (self.fate.position(steps), self.fate.position(steps));
+        let mut waiting = Unwritten::default();
+
+        let length = if habits.until_close() { Length::UntilClose } else { Length::Chunked };
+        self.head(200, teller.content_type(), length, shared.body_headers, request, &mut outlet);
+        teller.open(outlet.buf);
+        // Deadlines are sums from the start: being late for one moves no other.
+        let mut reached = self.received;
+        let mut due = self.received + self.fate.duration(config.ttft_ms);
+        for step in 0..=steps {
+            let weight = teller.weight(step);
+            if step > 0 && weight > 0 {
+                due += self.fate.duration(config.itl_ms * weight as f64);
+            }
+            if self.fate.stalls && step == stall_at {
+                due += millis(config.stall_ms);
+            }
+            // Without delays the clock is not even asked.
+            if due > reached {
+                if due > Instant::now() {
+                    let held = habits.has(Habit::LateHead) && step == 0
+                        || habits.has(Habit::Coalesce) && waiting.chunks < COALESCED;
+                    if !held {
+                        self.write(&mut outlet, &mut waiting).await?;
+                    }
+                    outlet.pause(due).await?;
+                }
+                reached = due;
+            }
+            if step == fault_at {
+                match self.fate.fault {
+                    Some(Fault::Reset) => {
+                        self.write(&mut outlet, &mut waiting).await?;
+                        return self.reset(&outlet);
+                    }
+                    Some(Fault::Truncate) => {
+                        teller.end(outlet.buf);
+                        return self.end(Outcome::Truncated, &mut outlet, &mut waiting).await;
+                    }
+                    Some(Fault::StreamError) => {
+                        teller.error(&Refusal::new(500, "an error in mid-stream, as configured"), outlet.buf);
+                        teller.end(outlet.buf);
+                        return self.end(Outcome::StreamError, &mut outlet, &mut waiting).await;
+                    }
+                    Some(Fault::Malformed) => teller.broken(step, outlet.buf),
+                    Some(Fault::Status) | None => {}
+                }
+            }
+            if weight > 0 {
+                let said = teller.say(step, outlet.buf);
+                waiting.chunks += said.chunks;
+                waiting.tokens += said.tokens;
+                if outlet.buf.len() >= BATCH {
+                    self.write(&mut outlet, &mut waiting).await?;
+                }
+            }
+        }
+        teller.close(outlet.buf);
+        teller.end(outlet.buf);
+        let outcome = match self.fate.fault {
+            Some(Fault::Malformed) => Outcome::Malformed,
+            _ => Outcome::Ok,
+        };
+        let after = self.end(outcome, &mut outlet, &mut waiting).await?;
+        self.record.finish_reason = Some(finish);
+        Ok(after)
+    }
+
+    /// Answers with one body, when a stream of its tokens would have ended.
+    pub(crate) async fn plain(mut self, whole: Whole, request: &Request, mut outlet: Outlet<'_>) -> io::Result<After> {
+        let shared = Arc::clone(self.shared());
+        let (config, habits) = (&shared.config, shared.habits);
+        let Whole { mut body, content_type, tokens, finish, at_once } = whole;
+        if !at_once {
+            let due = self.due(tokens);
+            if due > self.received {
+                outlet.pause(due).await?;
+            }
         }
 
         let fault = self.fate.fault;
-        let half = body.len() / 2;
         if fault == Some(Fault::Malformed) {
-            body.truncate(half);
+            body.truncate(body.len() / 2);
         }
-        self.head(200, JSON, Some(body.len()), request, &mut outlet);
+        let mut extra = "";
+        if !habits.is_empty() {
+            body = framing::whole(body, habits);
+            extra = shared.body_headers;
+        }
+        let length = if habits.until_close() {
+            Length::UntilClose
+        } else if habits.always_chunked() {
+            Length::Chunked
+        } else {
+            Length::Known(body.len())
+        };
+        self.head(200, content_type, length, extra, request, &mut outlet);
         let mut waiting = Unwritten::default();
         if self.fate.stalls {
             outlet.buf.extend_from_slice(&body[..body.len() / 2]);
@@ -235,19 +283,19 @@ impl Exchange {
             return Ok(After::Close);
         }
         outlet.buf.extend_from_slice(&body);
-        waiting.add(tokens);
-        self.write(&mut outlet, &mut waiting).await?;
-        self.record.outcome = match fault {
+        waiting.chunks += 1;
+        waiting.tokens += tokens * self.choices;
+        let outcome = match fault {
             Some(Fault::Malformed) => Outcome::Malformed,
             _ => Outcome::Ok,
         };
+        let after = self.end(outcome, &mut outlet, &mut waiting).await?;
         self.record.finish_reason = Some(finish);
-        Ok(self.after())
+        Ok(after)
     }
 
-    /// Ends a stream's body, and with it the answer.
-    async fn cut(&mut self, outcome: Outcome, outlet: &mut Outlet<'_>, waiting: &mut Unwritten) -> io::Result<After> {
-        outlet.buf.extend_from_slice(END);
+    /// Writes the last of an answer.
+    async fn end(&mut self, outcome: Outcome, outlet: &mut Outlet<'_>, waiting: &mut Unwritten) -> io::Result<After> {
         self.write(outlet, waiting).await?;
         self.record.outcome = outcome;
         Ok(self.after())
@@ -263,13 +311,15 @@ impl Exchange {
         &mut self,
         status: u16,
         content_type: &str,
-        length: Option<usize>,
+        length: Length,
+        extra: &str,
         request: &Request,
         outlet: &mut Outlet<'_>,
     ) {
         self.record.status = Some(status);
-        let head = Head { status, content_type, length, request_id: request.request_id.as_deref(), close: self.close };
-        head.write(outlet.buf);
+        let request_id = request.request_id.as_deref();
+        let head = Head { status, content_type, length, request_id, close: self.close, extra };
+        head.write(self.thread.shared.habits, outlet.buf);
     }
 
     /// Writes what the outlet holds, and accounts for the content in it.
@@ -296,18 +346,30 @@ impl Exchange {
     }
 }
 
+/// An answer of one body.
+pub(crate) struct Whole {
+    pub(crate) body: Vec<u8>,
+    pub(crate) content_type: &'static str,
+    /// Output tokens of each choice.
+    pub(crate) tokens: usize,
+    /// Why they ended.
+    pub(crate) finish: &'static str,
+    /// It waits for nothing.
+    pub(crate) at_once: bool,
+}
+
+impl Whole {
+    /// JSON without output tokens.
+    pub(crate) fn json(body: Vec<u8>) -> Self {
+        Self { body, content_type: JSON, tokens: 0, finish: "stop", at_once: false }
+    }
+}
+
 /// Content that was rendered and not yet handed to the kernel.
 #[derive(Default)]
 struct Unwritten {
     chunks: usize,
     tokens: usize,
-}
-
-impl Unwritten {
-    fn add(&mut self, tokens: usize) {
-        self.chunks += 1;
-        self.tokens += tokens;
-    }
 }
 
 fn millis(ms: f64) -> Duration {

@@ -1,14 +1,17 @@
 //! HTTP/1.1 on the server's side: reading one request after another, and writing the heads of answers.
 //!
 //! Made by hand, because a mock has to control what a well-behaved server hides: where writes are cut, when a
-//! connection is reset, and which promise of a header is broken. HTTP/1.0 is refused: its clients cannot take the
-//! chunked bodies that streams are sent in.
+//! connection is reset, and which promise of a header is broken. Requests in HTTP/1.0 are refused: their clients cannot
+//! take the chunked bodies that streams are sent in.
 
 use std::io::{self, Write as _};
 use std::ops::Range;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+
+use crate::form::unquoted;
+use crate::habits::{Habit, Habits};
 
 const MAX_HEADERS: usize = 100;
 const MAX_HEAD: usize = 64 << 10;
@@ -22,8 +25,16 @@ pub(crate) struct Request {
     pub(crate) method: String,
     /// Without the query.
     pub(crate) path: String,
+    /// What follows the question mark.
+    pub(crate) query: String,
     pub(crate) request_id: Option<String>,
     pub(crate) authorization: Option<String>,
+    /// Keys in the headers that APIs have of their own for them.
+    pub(crate) keys: Vec<String>,
+    /// What parts a multipart body.
+    pub(crate) boundary: Option<String>,
+    /// The client takes a stream of events.
+    pub(crate) accepts_events: bool,
     /// The client wants the connection closed after the answer.
     pub(crate) close: bool,
 }
@@ -187,12 +198,13 @@ fn parse_head(buf: &[u8]) -> Result<Option<(Request, usize, Body, bool)>, ReadEr
         return refused(505, "this server speaks HTTP/1.1 only");
     }
     let target = head.path.unwrap_or_default();
+    let target = target.split('#').next().unwrap_or_default();
+    let (path, query) = target.split_once('?').unwrap_or((target, ""));
     let mut request = Request {
         method: head.method.unwrap_or_default().to_owned(),
-        path: target.split(['?', '#']).next().unwrap_or_default().to_owned(),
-        request_id: None,
-        authorization: None,
-        close: false,
+        path: path.to_owned(),
+        query: query.to_owned(),
+        ..Request::default()
     };
     let text = |value: &[u8]| String::from_utf8_lossy(value).into_owned();
     let mut content_length = None;
@@ -204,6 +216,12 @@ fn parse_head(buf: &[u8]) -> Result<Option<(Request, usize, Body, bool)>, ReadEr
             request.request_id = Some(text(header.value));
         } else if is("authorization") {
             request.authorization = Some(text(header.value));
+        } else if is("x-api-key") || is("api-key") || is("x-goog-api-key") {
+            request.keys.push(text(header.value));
+        } else if is("content-type") {
+            request.boundary = boundary(header.value);
+        } else if is("accept") {
+            request.accepts_events = memchr::memmem::find(header.value, b"text/event-stream").is_some();
         } else if is("content-length") {
             // Rust would take a plus sign, HTTP does not.
             let digits = header.value.iter().all(u8::is_ascii_digit);
@@ -232,30 +250,62 @@ fn parse_head(buf: &[u8]) -> Result<Option<(Request, usize, Body, bool)>, ReadEr
     Ok(Some((request, length, body, expects)))
 }
 
+/// What parts a multipart body of this type.
+fn boundary(content_type: &[u8]) -> Option<String> {
+    const MULTIPART: &[u8] = b"multipart/form-data";
+    if !content_type.get(..MULTIPART.len())?.eq_ignore_ascii_case(MULTIPART) {
+        return None;
+    }
+    let content_type = String::from_utf8_lossy(content_type);
+    let found = content_type.split(';').find_map(|field| field.trim().strip_prefix("boundary="));
+    found.map(|boundary| unquoted(boundary).into_owned())
+}
+
 pub(crate) const JSON: &str = "application/json";
 pub(crate) const SSE: &str = "text/event-stream; charset=utf-8";
+pub(crate) const LINES: &str = "application/x-ndjson";
+pub(crate) const TEXT: &str = "text/plain; charset=utf-8";
+pub(crate) const HTML: &str = "text/html; charset=utf-8";
+pub(crate) const VIDEO: &str = "video/mp4";
 pub(crate) const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// How the end of a body is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Length {
+    Known(usize),
+    Chunked,
+    UntilClose,
+}
 
 /// What the head of an answer depends on.
 pub(crate) struct Head<'a> {
     pub(crate) status: u16,
     pub(crate) content_type: &'a str,
-    /// `None` announces a chunked body.
-    pub(crate) length: Option<usize>,
+    pub(crate) length: Length,
     /// Echoed, for clients and logs that match answers by it.
     pub(crate) request_id: Option<&'a str>,
     pub(crate) close: bool,
+    /// Whole lines of further headers.
+    pub(crate) extra: &'a str,
 }
 
 impl Head<'_> {
     /// Appends the head, up to and with its empty line.
-    pub(crate) fn write(&self, out: &mut Vec<u8>) {
+    pub(crate) fn write(&self, habits: Habits, out: &mut Vec<u8>) {
+        if habits.has(Habit::Continue) {
+            out.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
+        }
+        if habits.has(Habit::EarlyHints) {
+            out.extend_from_slice(b"HTTP/1.1 103 Early Hints\r\nlink: </mock.css>; rel=preload\r\n\r\n");
+        }
+        let version = if habits.has(Habit::Http10) { "1.0" } else { "1.1" };
         let reason = reason(self.status);
-        append(out, format_args!("HTTP/1.1 {} {reason}\r\ncontent-type: ", self.status));
+        append(out, format_args!("HTTP/{version} {} {reason}\r\ncontent-type: ", self.status));
         out.extend_from_slice(self.content_type.as_bytes());
         match self.length {
-            Some(length) => append(out, format_args!("\r\ncontent-length: {length}")),
-            None => out.extend_from_slice(b"\r\ncache-control: no-cache\r\ntransfer-encoding: chunked"),
+            Length::Known(length) => append(out, format_args!("\r\ncontent-length: {length}")),
+            Length::Chunked => out.extend_from_slice(b"\r\ncache-control: no-cache\r\ntransfer-encoding: chunked"),
+            Length::UntilClose => out.extend_from_slice(b"\r\ncache-control: no-cache"),
         }
         if let Some(id) = self.request_id {
             out.extend_from_slice(b"\r\nx-request-id: ");
@@ -264,7 +314,9 @@ impl Head<'_> {
         if self.close {
             out.extend_from_slice(b"\r\nconnection: close");
         }
-        out.extend_from_slice(b"\r\n\r\n");
+        out.extend_from_slice(b"\r\n");
+        out.extend_from_slice(self.extra.as_bytes());
+        out.extend_from_slice(b"\r\n");
     }
 }
 
@@ -276,6 +328,7 @@ pub(crate) fn append(out: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
 fn reason(status: u16) -> &'static str {
     match status {
         200 => "OK",
+        307 => "Temporary Redirect",
         400 => "Bad Request",
         401 => "Unauthorized",
         404 => "Not Found",

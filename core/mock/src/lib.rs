@@ -1,4 +1,4 @@
-//! The calibrated mock inference server: OpenAI's routes, answered with made-up text at exact times.
+//! The calibrated mock inference server: the routes of every API, answered with made-up text at exact times.
 //!
 //! It is what a benchmark is tested and demonstrated against. It keeps its times to tens of microseconds, logs what it
 //! really did (the truth log), counts its tokens exactly, and misbehaves on request in every way a server can.
@@ -18,26 +18,44 @@
 //! draw their idle watts at any time and their busy watts on top while at least one request is being answered: between
 //! the `received_ns` and the `ended_ns` of any line of the truth log.
 //!
+//! A request says by its path which API it speaks, and is answered in it: OpenAI's, Anthropic's, Gemini's, Cohere's,
+//! Ollama's, Hugging Face's, Triton's, rankings, pictures, videos, transcripts. Timing, faults and the truth log are the
+//! same for all. Where real servers of one API differ, a [`Habit`] chooses.
+//!
 //! It is no model: an answer is common English words of one token each. The tokens of a prompt are those of
 //! `o200k_base`, counted over all text of the request, its pieces joined by one blank, without a chat template: roles
 //! and the marks between messages, which a real server adds, are not counted. Bodies depend on the request and the seed only; even `created` is a constant.
 
+mod ask;
 mod config;
 mod connection;
+mod dialects;
 mod embeddings;
 mod exchange;
 mod faults;
+mod fill;
+mod form;
+mod framing;
+mod habits;
 mod http;
-mod openai;
+mod images;
 mod outlet;
+mod pages;
 mod prompt;
+mod rankings;
+mod refusal;
+mod reply;
+mod routes;
 mod server;
 mod sse;
 mod telemetry;
+mod tell;
 mod truth;
+mod videos;
 mod words;
 
 pub use config::MockConfig;
+pub use habits::Habit;
 pub use server::MockServer;
 
 use std::io;

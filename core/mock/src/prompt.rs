@@ -33,7 +33,7 @@ impl Counter {
 
     /// Token ids count as one token each.
     pub(crate) fn count(&self, prompt: &Prompt<'_>) -> u64 {
-        prompt.ids + self.text(prompt.text.as_deref().unwrap_or_default())
+        prompt.ids + self.text(prompt.text())
     }
 
     fn text(&self, text: &str) -> u64 {
@@ -45,7 +45,7 @@ impl Counter {
     }
 }
 
-/// A prompt of any of the allowed shapes: text, token ids, content parts, and lists of these. Borrowed from the request
+/// A prompt of any of the allowed shapes: text, token ids, messages, content parts, and lists of these. Borrowed from the request
 /// where it is one piece of text without escapes, as it mostly is.
 #[derive(Default)]
 pub(crate) struct Prompt<'a> {
@@ -62,6 +62,11 @@ impl<'a> Prompt<'a> {
 
     pub(crate) fn of_ids(ids: u64) -> Self {
         Self { text: None, ids }
+    }
+
+    /// The text, without the token ids.
+    pub(crate) fn text(&self) -> &str {
+        self.text.as_deref().unwrap_or_default()
     }
 
     fn push(&mut self, next: Self) {
@@ -128,7 +133,7 @@ impl<'de> Visitor<'de> for Pieces {
     fn visit_map<A: MapAccess<'de>>(self, mut part: A) -> Result<Self::Value, A::Error> {
         let mut whole = Prompt::default();
         while let Some(key) = part.next_key::<Cow<'de, str>>()? {
-            if key == "text" {
+            if ["text", "content", "parts"].contains(&&*key) {
                 whole.push(part.next_value()?);
             } else {
                 part.next_value::<IgnoredAny>()?;

@@ -18,11 +18,13 @@ use tokio::task::{LocalSet, spawn_local};
 use crate::MockError;
 use crate::config::MockConfig;
 use crate::connection;
-use crate::openai::Api;
+use crate::dialects::Api;
+use crate::habits::{Habit, Habits};
 use crate::prompt::Counter;
 use crate::sse::Script;
 use crate::telemetry::{Gpus, Telemetry};
 use crate::truth::{Clock, Record, TruthLog};
+use crate::videos::Videos;
 
 /// Connections that the kernel keeps for us until they are accepted: a load of thousands may start all at once, and
 /// one that finds no room is tried again a second later.
@@ -43,6 +45,10 @@ pub struct MockServer {
 /// What all threads share.
 pub(crate) struct Shared {
     pub(crate) config: MockConfig,
+    pub(crate) habits: Habits,
+    /// Header lines of bodies that the habits change.
+    pub(crate) body_headers: &'static str,
+    pub(crate) videos: Videos,
     pub(crate) voices: Vec<Voice>,
     pub(crate) counter: Counter,
     pub(crate) telemetry: Telemetry,
@@ -116,7 +122,16 @@ impl MockServer {
         };
         let count = config.threads;
         let (stop, stopped) = watch::channel(false);
+        let habits: Habits = config.habits.iter().copied().collect();
         let shared = Arc::new(Shared {
+            habits,
+            body_headers: match (habits.has(Habit::Gzip), habits.has(Habit::Trailers)) {
+                (false, false) => "",
+                (true, false) => "content-encoding: gzip\r\n",
+                (false, true) => "trailer: x-mock-trailer\r\n",
+                (true, true) => "content-encoding: gzip\r\ntrailer: x-mock-trailer\r\n",
+            },
+            videos: Videos::default(),
             voices: config
                 .models
                 .iter()

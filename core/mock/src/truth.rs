@@ -73,10 +73,13 @@ pub(crate) struct Record {
     pub(crate) finish_reason: Option<&'static str>,
     /// When each content chunk was handed to the kernel; those of one write share a time.
     pub(crate) written_ns: Vec<u64>,
+    /// When what was asked for is ready, where that is after the answer: a video.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) ready_ns: Option<u64>,
     /// The request's body, where bodies are kept.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) body: Option<String>,
-    /// The text of the output tokens handed to the kernel, where bodies are kept.
+    /// The words of the output tokens handed to the kernel, where bodies are kept; with several choices those of one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) text: Option<String>,
 }

@@ -75,9 +75,9 @@ pub(crate) fn push(out: &mut Vec<u8>, first: usize, count: usize) {
     }
 }
 
-/// The first `count` tokens of any answer.
-pub(crate) fn text(count: usize) -> String {
-    WORDS.iter().cycle().take(count).copied().collect()
+/// `count` tokens of any answer, beginning with the `first`.
+pub(crate) fn slice(first: usize, count: usize) -> String {
+    WORDS.iter().cycle().skip(first % WORDS.len()).take(count).copied().collect()
 }
 
 #[cfg(test)]
@@ -105,6 +105,7 @@ mod tests {
             push(&mut joined, first, 8);
         }
         assert_eq!(whole, joined);
-        assert_eq!(text(200).into_bytes(), whole);
+        assert_eq!(slice(0, 200).into_bytes(), whole);
+        assert_eq!(slice(63, 2), slice(0, 200)[slice(0, 63).len()..slice(0, 65).len()]);
     }
 }

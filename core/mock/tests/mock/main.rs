@@ -2,7 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod apis;
 mod faults;
+mod habits;
 mod routes;
 mod support;
 mod telemetry;
