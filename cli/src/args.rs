@@ -1,6 +1,9 @@
 //! The commands and their flags. The settings of `profile` themselves are defined in `inferometer_model::config`.
 
-use crate::trace::{AnalyzeTraceArgs, SynthesizeArgs};
+use crate::{
+    chat::ChatArgs,
+    trace::{AnalyzeTraceArgs, SynthesizeArgs},
+};
 use clap::{
     Args as ClapArgs, Parser, Subcommand,
     builder::{PossibleValuesParser, TypedValueParser as _},
@@ -28,6 +31,8 @@ pub(crate) enum Command {
         plugin libraries are named and not put in. The seed is fixed, so that every run sends the same bytes."
     )]
     Bundle(Box<BundleArgs>),
+    /// Talk to a server, and see what every answer took
+    Chat(Box<ChatArgs>),
     /// Benchmark the built-in mock server: a first look that needs no server
     Demo(DemoArgs),
     /// Run a mock inference server with exactly known timing and faults

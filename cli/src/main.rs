@@ -5,6 +5,7 @@
 mod args;
 mod builtins;
 mod bundle;
+mod chat;
 mod command_line;
 mod demo;
 mod dry_run;
@@ -26,6 +27,7 @@ fn main() -> std::process::ExitCode {
     let ended = match args().command {
         Command::Profile(args) => profile::run(&args),
         Command::Bundle(args) => bundle::make(&args),
+        Command::Chat(args) => chat::run(&args),
         Command::Demo(args) => demo::run(&args),
         Command::Mock(config) => mock::run(*config),
         Command::AnalyzeTrace(args) => trace::analyze(&args),

@@ -49,6 +49,7 @@ pub(crate) fn measure(plan: Plan, registry: &Registry, ui: Option<Ui>) -> Ended 
         eprintln!("warning: a plugin {change}; `inferometer plugins check` tells which one");
     }
     let folder = prepared.folder()?;
+    prepared.wait_until_ready(registry, &mut |waiting| eprintln!("{waiting}"))?;
     let progress = Progress::start(ui, &control, prepared.phases());
     let ran = prepared.run(&folder);
     drop(progress);

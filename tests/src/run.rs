@@ -26,6 +26,9 @@ const ARTIFACTS: &str = "artifacts";
 const STDOUT: &str = "stdout";
 const STDERR: &str = "stderr";
 
+/// Where what is typed lies.
+const STDIN: &str = "stdin";
+
 /// A command line of the program, not yet run.
 #[derive(Debug)]
 pub struct Program {
@@ -34,6 +37,8 @@ pub struct Program {
     limit: Duration,
     /// Standard output is a pipe that nobody reads.
     unread: bool,
+    /// Standard input is what was typed, and not nothing.
+    typed: bool,
 }
 
 impl Program {
@@ -70,7 +75,7 @@ impl Program {
         for name in std::env::vars_os().map(|(name, _)| name).filter(read) {
             command.env_remove(name);
         }
-        Self { command, folder, limit: LIMIT, unread: false }
+        Self { command, folder, limit: LIMIT, unread: false, typed: false }
     }
 
     /// Adds one argument.
@@ -99,6 +104,16 @@ impl Program {
     pub fn unread(mut self) -> Self {
         self.unread = true;
         self
+    }
+
+    /// Gives it `lines` to read from standard input, and then its end.
+    ///
+    /// # Panics
+    /// If they cannot be kept.
+    #[must_use]
+    pub fn typed(mut self, lines: &str) -> Self {
+        self.typed = true;
+        self.file(STDIN, lines)
     }
 
     /// Lets it have so many descriptors at most, which neither it nor its children can raise.
@@ -165,9 +180,11 @@ impl Program {
         } else {
             Stdio::from(kept)
         };
+        let typed = || File::open(self.folder.path().join(STDIN)).expect("the file was written before");
+        let stdin = if self.typed { Stdio::from(typed()) } else { Stdio::null() };
         let child = self
             .command
-            .stdin(Stdio::null())
+            .stdin(stdin)
             .stdout(stdout)
             .stderr(file(STDERR))
             .spawn()

@@ -493,26 +493,6 @@ fn a_dry_run_shows_the_plan_and_the_first_requests_and_sends_nothing() {
 }
 
 #[test]
-fn a_server_that_is_not_ready_in_time_is_named() {
-    let mock = Mock::start(MockConfig::default());
-    let outcome = mock
-        .profile()
-        .args(["--model", "other", "--wait-for-model-timeout", "0.2", "--wait-for-model-interval", "0.05"])
-        .args(SHORT)
-        .run();
-    // The first model is there, so the run begins; the second is the server's to refuse.
-    assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
-    let absent = Program::profile()
-        .args(["--model", "other", "--url", &mock.url(), "--tokenizer", "builtin"])
-        .args(["--wait-for-model-timeout", "0.2", "--wait-for-model-interval", "0.05"])
-        .args(SHORT)
-        .run()
-        .expect_code(3);
-    says(&absent, &[&mock.url(), "'other'", "--wait-for-model-timeout"]);
-    assert_eq!(mock.stop().len(), 4);
-}
-
-#[test]
 fn a_reader_that_stops_reading_breaks_nothing() {
     let mock = Mock::start(MockConfig::default());
     let outcome = mock.profile().args(SHORT).unread().run().expect_code(0);

@@ -41,6 +41,12 @@ impl Failures {
         }
     }
 
+    /// How many there are of `kind`.
+    pub(crate) fn count(&self, kind: FailureKind) -> u64 {
+        let grouped = self.groups.iter().filter(|((of, ..), _)| *of == kind).map(|(_, group)| group.count);
+        grouped.chain(self.others.get(&kind).copied()).sum()
+    }
+
     /// The groups, most frequent first.
     pub(crate) fn groups(self) -> Vec<ErrorGroup> {
         let code = |status: u16| (status != 0).then_some(u32::from(status));
@@ -84,10 +90,78 @@ impl Reach {
     }
 }
 
-/// A message without what differs from request to request: words with digits in them.
+/// Shortest name in quotes that may be a key, and shortest word of hexadecimal letters that is no word.
+const TOKEN: usize = 16;
+const HEX: usize = 12;
+/// What identifiers begin with that need have no digit in them.
+const IDENTIFIERS: [&str; 12] =
+    ["chatcmpl-", "cmpl-", "msg_", "req_", "req-", "resp_", "run_", "call_", "call-", "trace-", "embd-", "request-"];
+
+/// A message without what differs from request to request, so that one cause is one group: numbers, and words with digits
+/// in them, among them identifiers, addresses and times; letters that are a code's and no word's; keys in quotes. All of
+/// these become `#`.
 fn mask(message: &str) -> String {
-    let varies = |word: &str| word.bytes().any(|byte| byte.is_ascii_digit());
-    message.split(' ').map(|word| if varies(word) { "#" } else { word }).collect::<Vec<_>>().join(" ")
+    let mut masked = String::with_capacity(message.len());
+    let mut rest = message;
+    while let Some(first) = rest.chars().next() {
+        if let Some(length) = token(rest, first) {
+            masked.push('#');
+            rest = &rest[length..];
+        } else if is_word(first) {
+            let length = rest.find(|c| !is_word(c)).unwrap_or(rest.len());
+            let word = &rest[..length];
+            if varies(word) {
+                push_mask(&mut masked);
+            } else {
+                masked.push_str(word);
+            }
+            rest = &rest[length..];
+        } else {
+            masked.push(first);
+            rest = &rest[first.len_utf8()..];
+        }
+    }
+    masked
+}
+
+/// Adds a `#`, which is one with the `#` before where only a sign of a number, time or address is between them.
+fn push_mask(masked: &mut String) {
+    let before = masked.trim_end_matches(['.', ':', ',', '/', '+']);
+    if before.ends_with('#') && before.len() + 1 >= masked.len() {
+        masked.truncate(before.len());
+    } else {
+        masked.push('#');
+    }
+}
+
+fn is_word(c: char) -> bool {
+    c.is_alphanumeric() || c == '-' || c == '_'
+}
+
+/// The length of what `text` begins with if that is a key in quotes.
+fn token(text: &str, quote: char) -> Option<usize> {
+    let inner = matches!(quote, '\'' | '"' | '`').then(|| &text[1..])?;
+    let end = inner.find(quote)?;
+    let key = &inner[..end];
+    let is_key = key.len() >= TOKEN
+        && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+/=-_.~".contains(&byte))
+        && key.split(['+', '/', '=', '-', '_', '.', '~']).any(varies);
+    is_key.then_some(end + 2)
+}
+
+/// Whether a word is of one request alone.
+fn varies(word: &str) -> bool {
+    let is_hex = || word.len() >= HEX && word.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
+    // Words have one capital, or few: far fewer than every sixth letter is one behind a small one.
+    let is_mixed = || {
+        let pairs = word.as_bytes().windows(2);
+        let rises = pairs.filter(|pair| pair[0].is_ascii_lowercase() && pair[1].is_ascii_uppercase()).count();
+        word.len() >= TOKEN && rises * 6 > word.len()
+    };
+    word.bytes().any(|byte| byte.is_ascii_digit())
+        || IDENTIFIERS.iter().any(|prefix| word.len() >= prefix.len() + 6 && word.starts_with(prefix))
+        || is_hex()
+        || is_mixed()
 }
 
 #[cfg(test)]
@@ -98,6 +172,32 @@ mod tests {
     fn messages_that_differ_in_numbers_are_one_group() {
         assert_eq!(mask("request a1b2 took 30 s"), mask("request c3d4 took 31 s"));
         assert_ne!(mask("no such model"), mask("no such route"));
+    }
+
+    #[test]
+    fn messages_that_differ_in_names_of_one_request_are_one_group() {
+        for (one, other) in [
+            ("id=chatcmpl-abcdefgh failed", "id=chatcmpl-hgfedcba failed"),
+            ("(req_abcdefgh): busy", "(req_zyxwvuts): busy"),
+            ("0b9c0ea6-5a3c-4b5e-8a52-ff0bd0cb5a5e is gone", "ffffffff-ffff-ffff-ffff-ffffffffffff is gone"),
+            ("trace deadbeefcafe", "trace abcdefabcdef"),
+            ("10.0.0.1:8080 refused", "192.168.10.12:50000 refused"),
+            ("at 2026-01-02T03:04:05.678Z: lost", "at 2026-11-12T13:14:15Z: lost"),
+            ("key 'aGVsbG8gd29ybGQhIQ==' is unknown", "key 'c29tZXRoaW5nIGVsc2Uh+/8=' is unknown"),
+            ("took 1.5s of 2,000", "took 12s of 3"),
+            ("{\"n\":17,\"why\":\"no_gpu\"}", "{\"n\":18,\"why\":\"no_gpu\"}"),
+        ] {
+            assert_eq!(mask(one), mask(other));
+        }
+        for (one, other) in [
+            ("{\"n\":17,\"why\":\"no_gpu\"}", "{\"n\":17,\"why\":\"no_model\"}"),
+            ("ContextWindowExceededError", "InternalServerErrorException"),
+            ("field 'max_completion_tokens' is unknown", "field 'parallel_tool_calls' is unknown"),
+            ("/v1/chat is gone", "/v1/completions is gone"),
+            ("été", "hiver"),
+        ] {
+            assert_ne!(mask(one), mask(other));
+        }
     }
 
     #[test]

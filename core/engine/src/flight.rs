@@ -13,10 +13,21 @@ use crate::{
 use inferometer_abi::types::{ABSENT_NS, Outcome, Outgoing};
 use inferometer_model::{Failure, FailureKind, Row, plan::PhaseKind};
 use inferometer_net::{Lane, RequestIds, Sending, Stamps};
-use std::{borrow::Cow, rc::Rc, sync::atomic::Ordering::Relaxed, time::Duration};
+use std::{
+    borrow::Cow,
+    cell::Cell,
+    future::{Future, poll_fn},
+    pin::pin,
+    rc::Rc,
+    sync::atomic::Ordering::Relaxed,
+    task::Poll,
+    time::Duration,
+};
 
 /// Most exchanges one request may take: an endpoint that polls for ever must not.
 const MOST_EXCHANGES: u16 = 10_000;
+/// How long a server may take to end an answer whose last event has come.
+const GRACE: Duration = Duration::from_secs(1);
 
 /// One request from its arrival to its end.
 pub(crate) struct Flight {
@@ -159,7 +170,9 @@ impl Flight {
     ) -> Result<(), Failure> {
         let job = &*worker.job;
         let Self { row, buffers, ids, first, stamps, exchange, paused, .. } = self;
-        let mut reading = Reading::new(job, outgoing, worker.streaming, row, buffers, first, prefill);
+        let over = Cell::new(false);
+        let reading = Reading::new(job, outgoing, worker.streaming, row, buffers, first, &over);
+        let mut reading = reading.holding(prefill);
         let mut outgoing = Cow::Borrowed(outgoing);
         loop {
             let head = job.server.head(to, &outgoing)?;
@@ -171,7 +184,11 @@ impl Flight {
                 written => after.saturating_sub(since(written)),
             });
             let sending = Sending { to, head: &head, ids: *ids, body: body(&outgoing), break_off };
-            let ended = worker.client.exchange(sending, lane, stamps, &mut reading).await;
+            let exchange_with = worker.client.exchange(sending, lane, stamps, &mut reading);
+            let Some(ended) = with_grace(exchange_with, &over).await else {
+                worker.phase().unended.fetch_add(1, Relaxed);
+                return reading.verdict();
+            };
             match ended {
                 // All that matters had been said.
                 Err(Failure { kind: FailureKind::Truncated | FailureKind::Reset, .. }) if reading.has_ended() => {
@@ -258,6 +275,28 @@ impl Drop for Flight {
     }
 }
 
+/// What becomes of `exchange`; nothing if it does not end within the grace period after `over` was set.
+async fn with_grace<T>(exchange: impl Future<Output = T>, over: &Cell<bool>) -> Option<T> {
+    let mut exchange = pin!(exchange);
+    let mut grace = pin!(None);
+    poll_fn(|context| {
+        if let Poll::Ready(ended) = exchange.as_mut().poll(context) {
+            return Poll::Ready(Some(ended));
+        }
+        if !over.get() {
+            return Poll::Pending;
+        }
+        if grace.is_none() {
+            grace.set(Some(tokio::time::sleep(GRACE)));
+        }
+        match grace.as_mut().as_pin_mut() {
+            Some(grace) => grace.poll(context).map(|()| None),
+            None => Poll::Pending,
+        }
+    })
+    .await
+}
+
 /// Copies an exchange's stamps into the row. Of several exchanges the first tells of the way there and the last that was
 /// answered of the way back, so that what lies between counts as waiting.
 fn stamp(row: &mut Row, stamps: Stamps, exchange: u16) {
@@ -266,6 +305,7 @@ fn stamp(row: &mut Row, stamps: Stamps, exchange: u16) {
         row.sent = stamps.sent;
         row.written = stamps.written;
         row.connect_ns = stamps.connect_ns;
+        row.tls_ns = stamps.tls_ns;
         row.reused = stamps.reused;
     }
     if stamps.last_byte != ABSENT_NS {

@@ -125,6 +125,8 @@ pub(crate) struct Phase {
     waited: AtomicU64,
     /// Turns that were not sent, since the reply they build on was not got.
     pub(crate) unsent: AtomicU64,
+    /// Answers whose last event came, and whose end did not.
+    pub(crate) unended: AtomicU64,
 }
 
 impl Phase {
@@ -170,6 +172,7 @@ impl Phase {
             order,
             waited: AtomicU64::new(0),
             unsent: AtomicU64::new(0),
+            unended: AtomicU64::new(0),
             plan,
         })
     }

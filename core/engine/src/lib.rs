@@ -1,13 +1,16 @@
 //! The engine: makes a plan happen. Prepares everything, runs the phases on worker threads, counts, judges and exports.
 //!
 //! [`Prepared::new`] does all that can fail before the first request; [`Prepared::run`] sends; [`Finished`] is what was
-//! found. Nothing here prints, and nothing but an exporter writes a result file.
+//! found. A [`Dialogue`] makes one request at a time, and measures it alike. Nothing here prints, and nothing but an
+//! exporter writes a result file.
 
 mod artifacts;
 mod base;
 mod control;
 mod data;
 mod descriptors;
+mod dialogue;
+mod endpoint;
 mod error;
 mod export;
 mod failures;
@@ -24,8 +27,10 @@ mod reading;
 mod ready;
 mod record;
 mod records;
+mod refusal;
 mod rehearsal;
 mod report;
+mod route;
 mod segment;
 mod server;
 mod session;
@@ -41,6 +46,7 @@ mod verdict;
 mod worker;
 
 pub use control::{Control, Snapshot};
+pub use dialogue::{Answered, Dialogue, Figures, Piece, Question, Utterance};
 pub use error::EngineError;
 pub use export::Exporters;
 pub use finished::Finished;

@@ -4,6 +4,8 @@ use crate::{
     Control, EngineError, Exporters, Finished, artifacts,
     data::{self, Makers, OnDemand, Pool},
     descriptors,
+    dialogue::{self, Ids, Line},
+    endpoint::{Spoken, options_for},
     job::{FIXED_SCHEDULE, Job},
     precision::ClientFacts,
     ready,
@@ -18,23 +20,22 @@ use crate::{
     worker::{self, Assignment, Gate},
 };
 use inferometer_abi::{
-    api::{Endpoint, Exporter, TelemetryCollector, TimingStrategy},
-    documents::{Component, DatasetInfo, DatasetRequest, Kind, RankingRequest, Terminal},
-    options,
+    api::{Exporter, TelemetryCollector, TimingStrategy},
+    documents::{Component, DatasetInfo, DatasetRequest, EndpointInfo, Kind, RankingRequest, Terminal},
 };
-use inferometer_host::{Entry, Registry};
+use inferometer_host::Registry;
 use inferometer_metrics::{Options, Slos, TokenSource};
 use inferometer_model::{
     Clock, ConfigError,
-    plan::{PhasePlan, Plan, ServerPlan, SourcePlan},
+    plan::{PhasePlan, Plan, SourcePlan},
 };
 use inferometer_tokens::{Tokenizer, TokenizerRequest, seed_for};
 use serde_json::{Map, Value};
 use std::{
-    collections::BTreeMap,
     path::{Path, PathBuf},
     sync::{Arc, atomic::Ordering::SeqCst},
 };
+use tokio::task::LocalSet;
 
 /// Exporters that write every run's files and show its result. Those that the user asks for come after them, so that one
 /// that hangs keeps nobody waiting and one that wants another's file does not get it.
@@ -85,11 +86,8 @@ impl Prepared {
         let given = plan.plugin_options.clone();
         let options_of =
             |kind, name: &str| registry.find(kind, name).map(|entry| options_for(entry, &given, Map::new()));
-        let own = endpoint_options(&mut plan.server, registry)?;
-        let entry = registry.find(Kind::Endpoint, &plan.server.endpoint)?;
-        let made = registry.endpoint(&plan.server.endpoint, &options_for(entry, &given, own))?;
-        let endpoint: Arc<dyn Endpoint> = made.component.into();
-        components.push(made.used);
+        let Spoken { endpoint, info, used } = Spoken::new(&mut plan, registry)?;
+        components.push(used);
         let resolved = inferometer_tokens::resolve(&TokenizerRequest {
             name: plan.tokenizer.name.clone(),
             model: plan.models.first().cloned().unwrap_or_default(),
@@ -104,7 +102,6 @@ impl Prepared {
         let made = registry.dataset(&plan.data.loader, &options_of(Kind::Dataset, &plan.data.loader)?)?;
         let mut loader = made.component;
         components.push(made.used);
-        let info = endpoint.info();
         let ranks = info.ranks && plan.data.source.is_none();
         let request = DatasetRequest {
             ranking: plan.data.request.ranking.or(ranks.then(RankingRequest::default)),
@@ -120,7 +117,7 @@ impl Prepared {
         notes.extend(dataset.notes.iter().cloned());
         follow_times(&mut plan, &dataset, &mut notes)?;
         let slos = plan.objectives.as_deref().map(Slos::parse).transpose().map_err(goodput_error)?;
-        let options = metric_options(&plan, &*endpoint, slos)?;
+        let options = metric_options(&plan, &info, slos)?;
         let pool = Arc::new(Pool::new(&plan, dataset, loader, Arc::clone(&endpoint), text)?);
         let mut exporters = Vec::new();
         for name in EXPORTERS.into_iter().chain(plan.exporters.iter().map(String::as_str)) {
@@ -214,6 +211,32 @@ impl Prepared {
         shown.take(count).collect()
     }
 
+    /// Waits until the servers are ready, where the plan asks for it, or until the run is stopped: the load then ends before
+    /// it begins, and the report says why. `say` is told once what is waited for.
+    ///
+    /// # Errors
+    /// When one is not in time, or refuses for a reason that waiting does not mend.
+    pub fn wait_until_ready(&self, registry: &Registry, say: &mut dyn FnMut(&str)) -> Result<(), EngineError> {
+        let Some(ready) = self.plan.server.ready else { return Ok(()) };
+        let (job, runtime, local) = (&self.job, dialogue::runtime()?, LocalSet::new());
+        let line = Line {
+            server: &job.server,
+            client: &job.server.client(job.clock),
+            endpoint: &*job.endpoint,
+            info: &job.info,
+            plan: &self.plan.server,
+            clock: job.clock,
+            ids: &Ids::new(seed_for(self.plan.seed, "readiness", 0)),
+        };
+        let mut stop = job.control.stopped();
+        local.block_on(&runtime, async {
+            tokio::select! {
+                ready = ready::wait(&self.plan, ready, &line, registry, say) => ready,
+                _ = stop.wait_for(|stopped| *stopped) => Ok(()),
+            }
+        })
+    }
+
     /// Makes the folder for the results.
     ///
     /// # Errors
@@ -227,9 +250,6 @@ impl Prepared {
     /// # Errors
     /// When the server is not ready in time, or the system refuses a thread or a socket.
     pub fn run(self, folder: &Path) -> Result<(Arc<Finished>, Exporters), EngineError> {
-        if let Some(ready) = self.plan.server.ready {
-            ready::wait(&self.plan, ready, &*self.job.endpoint, &self.job.control)?;
-        }
         let telemetry = Telemetry::start(self.collectors, self.job.clock, self.plan.telemetry.interval_ns)
             .map_err(|source| EngineError::System { what: "starting a thread for telemetry", source })?;
         let telemetry = Arc::new(telemetry);
@@ -320,37 +340,6 @@ impl Prepared {
     }
 }
 
-/// The options of a component as JSON: what the user gives under whatever spelling of its name, and `own` over that: the
-/// place of a page that the plan has headers for must not be turned elsewhere by an option meant for another page. What
-/// is given under a qualified name wins over what is given under a plain one.
-fn options_for(entry: &Entry, given: &BTreeMap<String, Map<String, Value>>, own: Map<String, Value>) -> String {
-    let mut names: Vec<_> = given.iter().filter(|(name, _)| entry.answers_to(name)).collect();
-    names.sort_by_key(|(name, _)| name.contains(':'));
-    let mut all: Map<_, _> = names.into_iter().flat_map(|(_, options)| options.clone()).collect();
-    all.extend(own);
-    Value::Object(all).to_string()
-}
-
-/// The endpoint's options that come from flags and from extra fields, which are not sent then.
-fn endpoint_options(server: &mut ServerPlan, registry: &Registry) -> Result<Map<String, Value>, EngineError> {
-    let mut own = server.endpoint_options.clone();
-    if own.is_empty() && server.extra.is_empty() {
-        return Ok(own);
-    }
-    let schema = registry.options_schema(Kind::Endpoint, &server.endpoint)?;
-    let known: Vec<String> = options::options(&schema).into_iter().map(|option| option.name).collect();
-    if let Some(unknown) = own.keys().find(|name| !known.contains(name)) {
-        let (flag, endpoint) = (unknown.replace('_', "-"), &server.endpoint);
-        return Err(config_error(format!("--{flag}: the endpoint '{endpoint}' has no such option; leave it out")));
-    }
-    for name in known {
-        if let Some(value) = server.extra.remove(&name) {
-            own.insert(name, value);
-        }
-    }
-    Ok(own)
-}
-
 fn config_error(error: impl std::fmt::Display) -> EngineError {
     EngineError::Config(ConfigError::new(error.to_string()))
 }
@@ -380,14 +369,7 @@ fn follow_times(plan: &mut Plan, dataset: &DatasetInfo, notes: &mut Vec<String>)
 }
 
 /// Which metrics this run has.
-fn metric_options(plan: &Plan, endpoint: &dyn Endpoint, slos: Option<Slos>) -> Result<Options, EngineError> {
-    let info = endpoint.info();
-    if info.path.is_empty() && plan.server.path.is_none() {
-        return Err(config_error(format!(
-            "the endpoint '{}' has no path of its own; give one with --endpoint",
-            plan.server.endpoint
-        )));
-    }
+fn metric_options(plan: &Plan, info: &EndpointInfo, slos: Option<Slos>) -> Result<Options, EngineError> {
     if plan.server.streaming && !info.streams {
         return Err(config_error(format!(
             "--streaming: the endpoint '{}' cannot stream; leave the flag out",

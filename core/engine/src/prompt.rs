@@ -6,11 +6,15 @@ use serde::Deserialize;
 use serde_json::{Value, value::RawValue};
 
 /// Fields that hold text, or lists and messages of it.
-const FIELDS: [&str; 14] = [
+const FIELDS: [&str; 18] = [
     "system",
     "instructions",
+    "system_instruction",
+    "systemInstruction",
     "messages",
+    "contents",
     "prompt",
+    "text_input",
     "input",
     "inputs",
     "query",
@@ -70,11 +74,14 @@ impl<'a> ChatBody<'a> {
 /// Appends the texts of `value`, the value of `field`.
 fn gather(field: &str, value: &Value, pieces: &mut Vec<String>) {
     match value {
+        // The bytes of an image are no text, wherever they stand.
+        Value::String(text) if text.starts_with("data:") && text.contains(";base64,") => {}
         Value::String(text) => pieces.push(text.clone()),
         Value::Array(values) => values.iter().for_each(|value| gather(field, value, pieces)),
         Value::Object(fields) if field == "tools" => pieces.push(Value::Object(fields.clone()).to_string()),
         Value::Object(fields) => {
-            for name in ["content", "text", "tool_calls"] {
+            // `data` holds the texts of a tensor.
+            for name in ["content", "parts", "text", "data", "tool_calls"] {
                 match fields.get(name) {
                     Some(calls) if name == "tool_calls" => gather("tools", calls, pieces),
                     Some(inner) => gather(name, inner, pieces),
@@ -115,6 +122,23 @@ mod tests {
             (r#"{"prompt":["x","y"],"max_tokens":4}"#, "x y"),
             (r#"{"input":"one"}"#, "one"),
             (r#"{"query":{"text":"q"},"passages":[{"text":"p"}]}"#, "q p"),
+            (r#"{"model":"m","query":"q","documents":["p",{"text":"r"}]}"#, "q p r"),
+            (r#"{"query":"q","texts":["p","r"]}"#, "q p r"),
+            (r#"{"query":["q"],"filters":{"family":"Solido"},"inference_model":"m"}"#, "q"),
+            (r#"{"inputs":"once","parameters":{"max_new_tokens":4}}"#, "once"),
+            (r#"{"text_input":"once","parameters":{"stream":false}}"#, "once"),
+            (r#"{"inputs":[{"name":"text_input","datatype":"BYTES","shape":[1],"data":["once"]}]}"#, "once"),
+            (
+                r#"{"system_instruction":{"parts":[{"text":"s"}]},"contents":[{"role":"user","parts":[{"text":"a"},{"inline_data":{"data":"AA=="}}]}]}"#,
+                "s a",
+            ),
+            (
+                r#"{"model":"m","instructions":"s","input":[{"type":"message","role":"user","content":[{"type":"input_text","text":"a"}]}]}"#,
+                "s a",
+            ),
+            (r#"{"model":"m","system":"s","prompt":"a","images":["AA=="]}"#, "s a"),
+            (r#"{"input":[{"type":"image_url","url":"data:image/png;base64,AA=="}]}"#, ""),
+            (r#"{"input":["a","data:image/png;base64,AA=="]}"#, "a"),
             (r#"{"messages":[{"role":"assistant","tool_calls":[{"id":"c"}]}]}"#, r#"{"id":"c"}"#),
             ("not JSON", ""),
             ("[]", ""),

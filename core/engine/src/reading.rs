@@ -2,11 +2,13 @@
 
 use crate::{
     job::Job,
+    refusal::{Refusal, inside, shorten, unreadable},
     segment::{FirstEvent, gaps},
     slots::Slot,
 };
 use inferometer_abi::{
     RVec,
+    documents::Framing,
     types::{
         ABSENT_NS, Answer, Delta, ErrorKind, Event, Exchange, Field, NO_COUNT, Outgoing, Reply, Span, UsageDetails,
         answer_flags, delta_flags,
@@ -14,14 +16,14 @@ use inferometer_abi::{
 };
 use inferometer_model::{Failure, FailureKind, Row};
 use inferometer_net::{Arrival, Delivery, Receiver, Whole};
-use std::borrow::Cow;
+use std::{borrow::Cow, cell::Cell};
 
-/// What names of content types have in them that come as streams; lines of JSON go by many names.
-const STREAMS: [&str; 5] = ["text/event-stream", "ndjson", "jsonl", "stream+json", "json-stream"];
+/// What names of content types have in them that come as lines of JSON.
+const JSON_LINES: [&str; 5] = ["ndjson", "jsonl", "json-lines", "stream+json", "json-stream"];
+/// Content types that say nothing of what is in them: servers that set none send these.
+const SILENT: [&str; 3] = ["", "text/plain", "application/octet-stream"];
 /// Most bytes of one answer that are kept.
 const ANSWER_LIMIT: usize = 16 << 20;
-/// Longest message kept of a failure, in characters.
-const LONGEST_MESSAGE: usize = 500;
 
 /// Buffers of one request in flight, used again for the next.
 #[derive(Default)]
@@ -65,12 +67,16 @@ pub(crate) struct Reading<'a> {
     streamed: bool,
     /// A terminator or a finish reason was seen.
     ended: bool,
+    /// The finish reason of an answer that had no content before it, if it was told.
+    reason: Option<String>,
+    /// Told when the stream's terminator has come.
+    over: &'a Cell<bool>,
     /// The slot that is free for another with the first content.
     prefill: Option<Slot<'a>>,
 }
 
 impl<'a> Reading<'a> {
-    /// The answer to the first exchange of a request.
+    /// The answer to the first exchange of a request. `over` is set when the answer says that nothing will follow.
     pub(crate) fn new(
         job: &'a Job,
         outgoing: &'a Outgoing,
@@ -78,7 +84,7 @@ impl<'a> Reading<'a> {
         row: &'a mut Row,
         buffers: &'a mut Buffers,
         first: &'a mut FirstEvent,
-        prefill: Option<Slot<'a>>,
+        over: &'a Cell<bool>,
     ) -> Self {
         Self {
             job,
@@ -95,8 +101,15 @@ impl<'a> Reading<'a> {
             events: 0,
             streamed: false,
             ended: false,
-            prefill,
+            reason: None,
+            over,
+            prefill: None,
         }
+    }
+
+    /// The same, and `slot` is free for another with the first content.
+    pub(crate) fn holding(self, slot: Option<Slot<'a>>) -> Self {
+        Self { prefill: slot, ..self }
     }
 
     /// The next answer will be the one to `outgoing`, as exchange number `exchange`.
@@ -118,9 +131,28 @@ impl<'a> Reading<'a> {
             ));
         }
         if self.row.events == 0 {
-            return Err(Failure::new(FailureKind::NoContent, "a complete answer without any content"));
+            return Err(Failure::new(FailureKind::NoContent, self.emptiness()));
         }
         Ok(())
+    }
+
+    /// How a complete answer is without content.
+    fn emptiness(&self) -> String {
+        let events = match (self.streamed, self.events) {
+            (false, _) => String::new(),
+            (true, 1) => ": 1 event, and no text in it".to_owned(),
+            (true, events) => format!(": {events} events, and no text in any"),
+        };
+        let reason = self.reason.as_ref().map(|reason| format!("; finish reason '{reason}'")).unwrap_or_default();
+        let tokens = match self.row.usage_completion {
+            NO_COUNT => String::new(),
+            0 => "; by the server's own count it has no tokens: the model ended at once".to_owned(),
+            count => format!(
+                "; the server counts {count} tokens of it: special ones that it does not send, or it keeps reasoning or tool \
+                 calls to itself"
+            ),
+        };
+        format!("a complete answer without any content{events}{reason}{tokens}")
     }
 
     /// Whether a stream has said that it is over, whatever the connection does afterwards.
@@ -128,18 +160,30 @@ impl<'a> Reading<'a> {
         self.streamed && self.ended
     }
 
-    /// Takes in what an event or a body holds. `within` is what its spans point into.
+    /// `delta`, of the event or body `data`, says that the answer is over.
+    fn ends(&mut self, delta: &Delta, data: &[u8]) {
+        self.ended = true;
+        if delta.flags & delta_flags::DONE != 0 && self.streamed {
+            self.over.set(true);
+        }
+        if delta.flags & delta_flags::FINISH != 0 && self.row.events == 0 && !delta.has_content() {
+            self.reason = finish_reason(data);
+        }
+    }
+
+    /// Takes in what an event or a body, `data`, holds. `within` is what its spans point into.
     #[inline]
-    fn take(&mut self, delta: &Delta, within: &[u8], arrival: Arrival) -> Result<(), Failure> {
+    fn take(&mut self, delta: &Delta, data: &[u8], within: &[u8], arrival: Arrival) -> Result<(), Failure> {
         let job = self.job;
         let lies = || job.blame("it named bytes outside the event");
         let text = |span: Span| span.of(within).ok_or_else(lies);
         if delta.flags & delta_flags::ERROR != 0 {
-            let message = String::from_utf8_lossy(text(delta.error)?).into_owned();
-            let message = if message.is_empty() { "an error inside the answer".to_owned() } else { shorten(&message) };
-            return Err(Failure::new(FailureKind::StreamError, message));
+            let said = String::from_utf8_lossy(text(delta.error)?);
+            return Err(inside(&said, data));
         }
-        self.ended |= delta.flags & (delta_flags::DONE | delta_flags::FINISH) != 0;
+        if delta.flags & (delta_flags::DONE | delta_flags::FINISH) != 0 {
+            self.ends(delta, data);
+        }
         for (count, slot) in [
             (delta.prompt_tokens, &mut self.row.usage_prompt),
             (delta.completion_tokens, &mut self.row.usage_completion),
@@ -194,8 +238,10 @@ impl Receiver for Reading<'_> {
     fn head(&mut self, status: u16, content_type: &str) -> Delivery {
         self.status = status;
         content_type.clone_into(&mut self.content_type);
-        self.streamed = is_stream(content_type, self.streaming) && (200..300).contains(&status);
-        if self.streamed { Delivery::Events(self.job.info.framing) } else { Delivery::Whole }
+        let framing = framing(content_type, self.streaming.then_some(self.job.info.framing));
+        let framing = framing.filter(|_| (200..300).contains(&status));
+        self.streamed = framing.is_some();
+        framing.map_or(Delivery::Whole, Delivery::Events)
     }
 
     #[inline]
@@ -207,18 +253,25 @@ impl Receiver for Reading<'_> {
         let mut scratch = std::mem::take(&mut self.buffers.scratch);
         scratch.clear();
         let job = self.job;
-        let read = job.endpoint.on_event(&event, &mut delta, &mut scratch).map_err(|kind| unreadable(job, kind, data));
+        let read = job.endpoint.on_event(&event, &mut delta, &mut scratch).map_err(|kind| unread(job, kind, data));
         let within = if delta.flags & delta_flags::SCRATCH != 0 { scratch.as_slice() } else { data };
-        let taken = read.and_then(|()| self.take(&delta, within, arrival));
+        let taken = read.and_then(|()| self.take(&delta, data, within, arrival));
         self.buffers.scratch = scratch;
         taken
     }
 
     fn whole(&mut self, Whole { fields, body, is_cut }: Whole<'_>, arrival: Arrival) -> Result<(), Failure> {
         if !(200..300).contains(&self.status) {
-            let redirect = if (300..400).contains(&self.status) { " (redirects are not followed)" } else { "" };
-            let message = format!("{} {}{redirect}", self.status, server_message(body));
-            return Err(Failure::new(FailureKind::HttpStatus, message));
+            let field = |wanted: &str| fields.iter().find(|(name, _)| *name == wanted).map(|(_, value)| value);
+            let refusal = Refusal {
+                status: self.status,
+                content_type: &self.content_type,
+                location: field("location"),
+                retry_after: field("retry-after"),
+                body,
+                path: if self.path.is_empty() { &self.job.server.path } else { &self.path },
+            };
+            return Err(refusal.failure());
         }
         if is_cut && is_text(&self.content_type) {
             return Err(Failure::new(FailureKind::Malformed, "the answer is a text of more than 64 MiB"));
@@ -237,7 +290,7 @@ impl Receiver for Reading<'_> {
         let exchange = Exchange { state: self.state, headers: headers.as_slice().into(), ..Exchange::new(path) };
         let mut reply = Reply::default();
         job.endpoint.on_answer(&answer, &exchange, &mut reply).map_err(|error| match error.kind {
-            ErrorKind::MALFORMED => Failure::new(FailureKind::Malformed, shorten(&error.message)),
+            ErrorKind::MALFORMED => unreadable(&self.content_type, body, &error.message),
             ErrorKind::PANICKED if error.message.starts_with("panicked") => {
                 job.blame(format_args!("on_body {}", shorten(&error.message)))
             }
@@ -250,7 +303,7 @@ impl Receiver for Reading<'_> {
         self.next = reply.next.into_iter().next();
         for delta in &reply.deltas {
             let within = if delta.flags & delta_flags::SCRATCH != 0 { reply.scratch.as_slice() } else { body };
-            self.take(delta, within, arrival)?;
+            self.take(delta, body, within, arrival)?;
         }
         Ok(())
     }
@@ -294,43 +347,37 @@ pub(crate) fn unescape(text: &[u8]) -> Cow<'_, str> {
     }
 }
 
-fn unreadable(job: &Job, kind: ErrorKind, data: &[u8]) -> Failure {
+fn unread(job: &Job, kind: ErrorKind, data: &[u8]) -> Failure {
     let start = shorten(&String::from_utf8_lossy(&data[..data.len().min(200)]));
     match kind {
-        ErrorKind::MALFORMED => Failure::new(FailureKind::Malformed, format!("an event that cannot be read: {start}")),
+        ErrorKind::MALFORMED => unreadable("", data, &format!("an event that cannot be read: {}", start.trim())),
         ErrorKind::PANICKED => job.blame("on_event panicked, and it takes no more calls"),
         other => job.blame(format_args!("on_event failed with code {} on: {start}", other.0)),
     }
 }
 
-/// The server's own words in an error body: the usual fields of a JSON body, else its beginning.
-fn server_message(body: &[u8]) -> String {
-    let json: Option<serde_json::Value> = serde_json::from_slice(body).ok();
-    let field = json.as_ref().and_then(|json| {
-        ["/error/message", "/message", "/detail", "/error", "/detail/0/msg"]
-            .iter()
-            .find_map(|pointer| json.pointer(pointer)?.as_str())
-    });
-    let text = field.map_or_else(|| String::from_utf8_lossy(&body[..body.len().min(2000)]), Cow::Borrowed);
-    let is_binary = |text: &str| text.chars().any(|c| c == '\u{fffd}' || (c.is_control() && !c.is_whitespace()));
-    match text.trim() {
-        "" => "without a message".to_owned(),
-        text if is_binary(text) => format!("with {} bytes that are no text", body.len()),
-        text => shorten(text),
-    }
-}
-
-fn shorten(text: &str) -> String {
-    match text.char_indices().nth(LONGEST_MESSAGE) {
-        Some((at, _)) => format!("{}…", &text[..at]),
-        None => text.to_owned(),
-    }
-}
-
-/// Whether an answer of this type is to be cut into events; one without a type is what was asked for.
-fn is_stream(content_type: &str, asked: bool) -> bool {
+/// How an answer of this type is cut into events, if it is. `asked`: the endpoint's own framing, if a stream was asked for;
+/// it holds where the type says nothing.
+fn framing(content_type: &str, asked: Option<Framing>) -> Option<Framing> {
     let kind = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    STREAMS.iter().any(|name| kind.contains(name)) || (asked && kind.is_empty())
+    if kind == "text/event-stream" {
+        Some(Framing::Sse)
+    } else if JSON_LINES.iter().any(|name| kind.contains(name)) {
+        Some(Framing::JsonLines)
+    } else {
+        asked.filter(|_| SILENT.contains(&kind.as_str()))
+    }
+}
+
+/// The reason for which an answer ended, by the names that APIs give it.
+fn finish_reason(data: &[u8]) -> Option<String> {
+    let text = std::str::from_utf8(data).ok()?;
+    let names = ["\"finish_reason\"", "\"stop_reason\"", "\"finishReason\"", "\"done_reason\""];
+    names.into_iter().find_map(|name| {
+        let value = text[text.find(name)? + name.len()..].trim_start().strip_prefix(':')?.trim_start();
+        let value = value.strip_prefix('"')?;
+        Some(shorten(&value[..value.find('"')?]))
+    })
 }
 
 #[cfg(test)]
@@ -338,21 +385,33 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_of_json_are_streams_under_all_their_names_and_json_is_not() {
-        for name in [
-            "text/event-stream",
-            "Text/Event-Stream; charset=utf-8",
-            "application/x-ndjson",
-            "application/jsonl",
-            "application/jsonlines",
-            "application/stream+json",
+    fn a_type_says_how_a_stream_is_cut_and_where_it_does_not_the_endpoint_does() {
+        for (name, asked, expected) in [
+            ("text/event-stream", None, Some(Framing::Sse)),
+            ("Text/Event-Stream; charset=utf-8", Some(Framing::JsonLines), Some(Framing::Sse)),
+            ("application/x-ndjson", Some(Framing::Sse), Some(Framing::JsonLines)),
+            ("application/jsonl", None, Some(Framing::JsonLines)),
+            ("application/jsonlines", None, Some(Framing::JsonLines)),
+            ("application/stream+json", None, Some(Framing::JsonLines)),
+            ("", Some(Framing::Sse), Some(Framing::Sse)),
+            ("text/plain; charset=utf-8", Some(Framing::JsonLines), Some(Framing::JsonLines)),
+            ("", None, None),
+            ("text/plain", None, None),
+            ("application/json", Some(Framing::Sse), None),
+            ("application/problem+json", Some(Framing::Sse), None),
+            ("text/html", Some(Framing::Sse), None),
         ] {
-            assert!(is_stream(name, false), "{name}");
+            assert_eq!(framing(name, asked), expected, "{name} {asked:?}");
         }
-        for name in ["application/json", "application/problem+json", "text/html", ""] {
-            assert!(!is_stream(name, false), "{name}");
-        }
-        assert!(is_stream("", true));
+    }
+
+    #[test]
+    fn the_reason_of_an_end_is_found_under_the_names_of_all_apis() {
+        let chat = br#"{"choices":[{"delta":{},"finish_reason": "length"}]}"#;
+        assert_eq!(finish_reason(chat).as_deref(), Some("length"));
+        assert_eq!(finish_reason(br#"{"delta":{"stop_reason":"max_tokens"}}"#).as_deref(), Some("max_tokens"));
+        assert_eq!(finish_reason(br#"{"finish_reason":null}"#), None);
+        assert_eq!(finish_reason(b"\"finish_reason\":\"x"), None);
     }
 
     #[test]
@@ -371,14 +430,5 @@ mod tests {
             assert!(is_text(text), "{text}");
         }
         assert!(!["video/mp4", "application/octet-stream", "audio/wav"].into_iter().any(is_text));
-    }
-
-    #[test]
-    fn an_error_body_yields_the_servers_words() {
-        assert_eq!(server_message(br#"{"error":{"message":"no such model"}}"#), "no such model");
-        assert_eq!(server_message(br#"{"detail":[{"msg":"field required"}]}"#), "field required");
-        assert_eq!(server_message(b"<h1>Bad Gateway</h1>"), "<h1>Bad Gateway</h1>");
-        assert_eq!(server_message(b""), "without a message");
-        assert_eq!(server_message(b"\x1f\x8b\x08"), "with 3 bytes that are no text");
     }
 }

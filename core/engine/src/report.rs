@@ -14,10 +14,11 @@ use crate::{
 };
 use inferometer_abi::documents::{Component, Export, PhaseReport, Report, Run, Series, TelemetrySource, Verdict};
 use inferometer_metrics::{
-    Options, PhaseMetrics, Window, catalogue,
+    Options, PhaseMetrics, Window, catalogue, context_overflows,
     telemetry::{Span, summarize},
 };
 use inferometer_model::{
+    FailureKind,
     config::ExportLevel,
     plan::{PhaseKind, PhasePlan, Plan},
 };
@@ -71,7 +72,7 @@ impl Kept {
 /// Everything a run found, and whether no connection was ever made.
 pub(crate) fn report(job: &Job, records: &Records, facts: Facts<'_>) -> (Report, Reach) {
     let plans: Vec<&PhasePlan> = job.phases.iter().map(|phase| &phase.plan).collect();
-    let Totals { phases: totals, counted, resent, precision, reach, lost } =
+    let Totals { phases: totals, counted, resent, streamed, whole, precision, reach, lost } =
         Totals::of(&plans, records, facts.options, &facts.client);
     let mut phases: Vec<PhaseReport> = Vec::new();
     let mut unseen = Vec::new();
@@ -107,17 +108,9 @@ pub(crate) fn report(job: &Job, records: &Records, facts: Facts<'_>) -> (Report,
     let waited = measured().filter_map(|phase| phase.load.waited_for_data).sum();
     notes.extend(waited_note(waited));
     let profiling = job.phases.iter().filter(|phase| phase.plan.kind == PhaseKind::Profiling);
-    notes.extend(unsent_note(profiling.map(|phase| phase.unsent.load(Relaxed)).sum()));
-    let unstreamed = |phase: &&PhaseReport| {
-        phase.outcomes.ok > 0 && phase.kind == "profiling" && !phase.metrics.contains_key("time_to_first_token")
-    };
-    if facts.options.streaming && phases.iter().any(|phase| unstreamed(&phase)) {
-        notes.push(
-            "streams were asked for and answers came whole, so there is no time to first token; see the server's \
-             Content-Type"
-                .to_owned(),
-        );
-    }
+    notes.extend(unsent_note(profiling.clone().map(|phase| phase.unsent.load(Relaxed)).sum()));
+    notes.extend(unended_note(profiling.map(|phase| phase.unended.load(Relaxed)).sum()));
+    notes.extend(delivery_note(facts.options.streaming, streamed, whole));
     if facts.kept.cut > 0 {
         notes.push(format!(
             "{} answers were too long to be kept for counting; their tokens are the server's alone",
@@ -158,8 +151,10 @@ pub(crate) fn report(job: &Job, records: &Records, facts: Facts<'_>) -> (Report,
         notes,
         sources: facts.logs.iter().map(|log| log.source.clone()).collect(),
     };
+    let server = &facts.plan.server;
     let terms: Vec<Terms> = facts.plan.phases.iter().map(Terms::of).collect();
-    report.verdict = verdict(&report, &terms);
+    let is_unchecked = server.connection.tls.insecure && server.urls.iter().any(|url| url.scheme() == "https");
+    report.verdict = verdict(&report, &terms, is_unchecked);
     (report, reach)
 }
 
@@ -177,6 +172,8 @@ fn phase(plan: &PhasePlan, totals: PhaseTotals, missed: u64, alone: Window, fact
     metrics.extend(energy.into_iter().map(|metric| (metric.info.tag.clone(), metric)));
     outcomes.total += missed;
     outcomes.dropped += missed;
+    let (overflows, errors) = (totals.failures.count(FailureKind::ContextOverflow), totals.failures.groups());
+    metrics.extend(context_overflows(overflows).map(|metric| (metric.info.tag.clone(), metric)));
     PhaseReport {
         name: plan.name.clone(),
         kind: plan.kind.as_str().to_owned(),
@@ -185,7 +182,7 @@ fn phase(plan: &PhasePlan, totals: PhaseTotals, missed: u64, alone: Window, fact
         outcomes,
         load: totals.pace.report(plan, window),
         metrics,
-        errors: totals.failures.groups(),
+        errors,
         telemetry,
         precision: None,
     }
@@ -213,6 +210,33 @@ fn unsent_note(unsent: u64) -> Option<String> {
     (unsent > 0).then(|| {
         format!("{unsent} later turns were not sent, since the reply they build on was not got; they are no arrivals")
     })
+}
+
+/// Answers whose server said that nothing would follow, and kept them open.
+fn unended_note(unended: u64) -> Option<String> {
+    (unended > 0).then(|| {
+        let answers = if unended == 1 { "1 answer was".to_owned() } else { format!("{unended} answers were") };
+        format!(
+            "{answers} kept open by the server for a second and more after their last event ([DONE]): they count, the \
+             connections were closed, and their slots were held that long"
+        )
+    })
+}
+
+/// Answers that came otherwise than they were asked for: `streamed` as streams, `whole` in one piece.
+fn delivery_note(asked_streams: bool, streamed: u64, whole: u64) -> Option<String> {
+    let all = streamed + whole;
+    match asked_streams {
+        true if whole > 0 => Some(format!(
+            "{whole} of {all} answers came whole where streams were asked for, and have no time to first token; see the \
+             server's Content-Type"
+        )),
+        false if streamed > 0 => Some(format!(
+            "{streamed} of {all} answers came as streams where none were asked for, and were read as such; --streaming \
+             measures them"
+        )),
+        _ => None,
+    }
 }
 
 /// Requests sent twice, which a server that closes connections at will makes necessary.

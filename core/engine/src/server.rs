@@ -1,18 +1,14 @@
 //! [`Server`]: where requests go, what their heads say, and what of that an endpoint and a user may set.
 
-use crate::{EngineError, base::Base};
+use crate::{EngineError, base::Base, route::Routes};
 use inferometer_abi::{documents::EndpointInfo, types::Outgoing};
 use inferometer_model::{
     Clock, ConfigError, Failure,
-    config::{ConnectionReuse, ReceiveTimestamps},
+    config::{ConnectionReuse, HttpVersion, ReceiveTimestamps},
     plan::ServerPlan,
 };
-use inferometer_net::{Client, Destination, Head, Usage, check_source};
-use std::{
-    borrow::Cow,
-    net::{IpAddr, ToSocketAddrs as _},
-};
-use url::Url;
+use inferometer_net::{Client, Destination, Head, Limits, Route, Usage, check_source};
+use std::{borrow::Cow, net::IpAddr};
 
 const CONTENT_TYPE: &str = "Content-Type";
 /// What stands for the model in a path.
@@ -43,7 +39,12 @@ pub(crate) struct Server {
     bases: Vec<Base>,
     heads: Vec<Head>,
     headers: Vec<(String, String)>,
+    /// The header that takes a session's identifier, where the user named one.
+    session_header: Option<String>,
     usage: Usage,
+    http: HttpVersion,
+    /// Most requests that share a connection of HTTP/2 at a time.
+    streams: usize,
 }
 
 impl Server {
@@ -70,15 +71,34 @@ impl Server {
         if plan.connection.reuse == ConnectionReuse::Never {
             headers.push(("Connection".to_owned(), "close".to_owned()));
         }
-        let destinations = plan.urls.iter().map(look_up).collect::<Result<Vec<_>, _>>()?;
-        check_sources(&plan.connection.sources, &destinations)?;
+        let connection = &plan.connection;
+        let routes = Routes::new(connection, &plan.urls)?;
+        let destinations = plan.urls.iter().map(|url| routes.find(url)).collect::<Result<Vec<_>, _>>()?;
+        check_sources(&connection.sources, &destinations)?;
         let bases = plan.urls.iter().map(|url| Base::new(url, &path)).collect();
-        let sources = plan.connection.sources.clone();
+        let sources = connection.sources.clone();
         let usage = Usage {
-            pooled: plan.connection.reuse == ConnectionReuse::Pooled,
+            pooled: connection.reuse == ConnectionReuse::Pooled,
             stamped: plan.receive_timestamps == ReceiveTimestamps::Kernel,
+            limits: Limits {
+                connect: connection.connect_timeout,
+                first_byte: connection.first_byte_timeout,
+                idle: connection.idle_timeout,
+            },
         };
-        let mut server = Self { destinations, sources, path, bases, heads: Vec::new(), headers, usage };
+        let session_header = plan.session_header.clone();
+        let mut server = Self {
+            destinations,
+            sources,
+            path,
+            bases,
+            heads: Vec::new(),
+            headers,
+            session_header,
+            usage,
+            http: connection.http,
+            streams: usize::try_from(connection.http2_streams).unwrap_or(usize::MAX),
+        };
         let heads = (0..server.destinations.len()).map(|to| server.render(to, &Outgoing::default()));
         let refuse = |failure: Failure| EngineError::Config(ConfigError::new(failure.message));
         server.heads = heads.collect::<Result<_, _>>().map_err(refuse)?;
@@ -87,7 +107,8 @@ impl Server {
 
     /// A client without connections, for one thread.
     pub(crate) fn client(&self, clock: Clock) -> Client {
-        Client::new(clock, self.destinations.clone(), self.usage).with_sources(&self.sources)
+        let client = Client::new(clock, self.destinations.clone(), self.usage).with_sources(&self.sources);
+        client.with_http(self.http, self.streams)
     }
 
     /// The head of a request to destination `to`.
@@ -112,25 +133,12 @@ impl Server {
             !(own.iter().any(|(by, _)| by.eq_ignore_ascii_case(name))
                 || is_bare && name.eq_ignore_ascii_case(CONTENT_TYPE))
         });
-        Head::new(method, &path, &self.destinations[to], kept.chain(own.iter().copied()))
+        let head = Head::new(method, &path, &self.destinations[to], kept.chain(own.iter().copied()))?;
+        Ok(match &self.session_header {
+            None => head,
+            Some(name) => head.with_session_header(name),
+        })
     }
-}
-
-/// Finds the addresses of a URL's host; once, before the load.
-fn look_up(url: &Url) -> Result<Destination, EngineError> {
-    let host = url.host_str().unwrap_or_default();
-    let port = url.port_or_known_default().unwrap_or(80);
-    let authority = match url.port() {
-        Some(port) => format!("{host}:{port}"),
-        None => host.to_owned(),
-    };
-    let bare = host.trim_start_matches('[').trim_end_matches(']');
-    let dns = |why: String| EngineError::Dns { host: host.to_owned(), why };
-    let addresses: Vec<_> = (bare, port).to_socket_addrs().map_err(|e| dns(e.to_string()))?.collect();
-    if addresses.is_empty() {
-        return Err(dns("none was returned".to_owned()));
-    }
-    Ok(Destination { authority, addresses })
 }
 
 /// Checks that connections can come from each of `sources`, and that each of `destinations` can be reached from one.
@@ -144,14 +152,17 @@ fn check_sources(sources: &[IpAddr], destinations: &[Destination]) -> Result<(),
         })?;
     }
     let reaches = |destination: &Destination| {
-        let mut pairs = destination.addresses.iter().flat_map(|to| sources.iter().map(move |from| (to, from)));
+        let mut pairs = destination.addresses().iter().flat_map(|to| sources.iter().map(move |from| (to, from)));
         pairs.any(|(to, from)| to.is_ipv4() == from.is_ipv4())
     };
     match destinations.iter().find(|destination| !sources.is_empty() && !reaches(destination)) {
         None => Ok(()),
-        Some(Destination { authority, .. }) => Err(ConfigError::new(format!(
-            "--source-address: none is of the version of IP that {authority} is reached by; give one that is"
-        ))),
+        Some(Destination { authority, route, .. }) => {
+            let what = if let Route::Proxy(proxy) = route { &proxy.name } else { authority };
+            Err(ConfigError::new(format!(
+                "--source-address: none is of the version of IP that {what} is reached by; give one that is"
+            )))
+        }
     }
 }
 
@@ -167,15 +178,8 @@ mod tests {
     }
 
     #[test]
-    fn an_ipv6_address_is_looked_up_without_its_brackets() {
-        let destination = look_up(&Url::parse("http://[::1]:8000").unwrap()).unwrap();
-        assert_eq!(destination.authority, "[::1]:8000");
-        assert!(destination.addresses[0].is_ipv6());
-    }
-
-    #[test]
     fn addresses_to_connect_from_are_ours_and_of_the_servers_version_of_ip() {
-        let destinations = [look_up(&Url::parse("http://127.0.0.1:8000").unwrap()).unwrap()];
+        let destinations = [Destination::direct("127.0.0.1:8000", vec!["127.0.0.1:8000".parse().unwrap()])];
         let check = |source: &str| check_sources(&[source.parse().unwrap()], &destinations).map_err(|e| e.to_string());
         assert_eq!(check("127.0.0.1"), Ok(()));
         assert!(check("203.0.113.1").unwrap_err().contains("`ip address`"));

@@ -7,7 +7,7 @@ use crate::{
     records::{Lost, Records},
     segment::gaps,
 };
-use inferometer_abi::types::NO_COUNT;
+use inferometer_abi::types::{ABSENT_NS, NO_COUNT};
 use inferometer_metrics::{Options, Summary};
 use inferometer_model::{
     Row,
@@ -23,6 +23,9 @@ pub(crate) struct Totals {
     pub(crate) counted: Counted,
     /// Measured requests that were sent twice.
     pub(crate) resent: u64,
+    /// Measured answers that came as a stream, and as a whole.
+    pub(crate) streamed: u64,
+    pub(crate) whole: u64,
     /// Of the measured requests.
     pub(crate) precision: Precision,
     pub(crate) reach: Reach,
@@ -46,6 +49,7 @@ impl Totals {
         };
         let mut phases: Vec<PhaseTotals> = plans.iter().map(phase).collect();
         let (mut counted, mut resent, mut reach) = (Counted::default(), 0, Reach::default());
+        let (mut streamed, mut whole) = (0, 0);
         let mut precision = Precision::new(client);
         let mut gaps_ns = Vec::new();
         let lost = records.for_each(|segment| {
@@ -58,6 +62,8 @@ impl Totals {
                 if plans[usize::from(row.phase)].kind == PhaseKind::Profiling {
                     counted.push(row);
                     resent += u64::from(row.resent);
+                    streamed += u64::from(row.is_ok() && row.first != ABSENT_NS);
+                    whole += u64::from(row.is_ok() && row.first == ABSENT_NS);
                     precision.push(row, &gaps_ns);
                 }
             }
@@ -67,7 +73,7 @@ impl Totals {
                 reach.push(failure);
             }
         });
-        Self { phases, counted, resent, precision, reach, lost }
+        Self { phases, counted, resent, streamed, whole, precision, reach, lost }
     }
 }
 

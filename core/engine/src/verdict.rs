@@ -86,8 +86,9 @@ impl Limit {
 /// A reason, and what it does to the run.
 type Doubt = (Weight, String);
 
-/// Judges a report; `terms` say what was asked of each of its phases.
-pub(crate) fn verdict(report: &Report, terms: &[Terms]) -> Verdict {
+/// Judges a report; `terms` say what was asked of each of its phases. `is_unchecked`: nobody knows who the server was, since
+/// its certificate was not to be checked.
+pub(crate) fn verdict(report: &Report, terms: &[Terms], is_unchecked: bool) -> Verdict {
     let measured: Vec<_> = report.phases.iter().enumerate().filter(|(_, phase)| phase.kind == "profiling").collect();
     let (main, earlier) = measured.split_last().map_or((None, &[][..]), |(main, earlier)| (Some(*main), earlier));
     let mut doubts = match main.filter(|(_, phase)| phase.outcomes.ok > 0) {
@@ -108,6 +109,11 @@ pub(crate) fn verdict(report: &Report, terms: &[Terms]) -> Verdict {
         doubts.extend(of_phase.into_iter().map(|(_, reason)| (Degrades, format!("phase '{}': {reason}", phase.name))));
     }
     doubts.extend(report.incomplete_reason.clone().map(|reason| (Degrades, reason)));
+    if is_unchecked {
+        let reason = "the server's certificate was not checked (--insecure): another server may have answered; --ca-certificate \
+                      names who may vouch for it";
+        doubts.push((Degrades, reason.to_owned()));
+    }
     let state = match doubts.iter().map(|(weight, _)| *weight).max() {
         None => "valid",
         Some(Degrades) => "degraded",

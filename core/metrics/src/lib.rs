@@ -36,5 +36,6 @@ pub use requests::EXACT_REQUESTS;
 pub use slo::{SloError, Slos};
 pub use summary::{PhaseMetrics, Summary};
 pub use times::Times;
+pub use totals::context_overflows;
 pub use values::{catalogue, values};
 pub use window::Window;

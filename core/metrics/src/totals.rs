@@ -159,6 +159,13 @@ impl Totals<'_> {
     }
 }
 
+/// `context_overflow_count`: failed requests that were too long for the model, by the server's own words; absent where there
+/// was none.
+pub fn context_overflows(count: u64) -> Option<MetricResult> {
+    let count = (count > 0).then_some(count as f64);
+    lower("context_overflow_count", "Context Overflow Count", "requests", count)
+}
+
 fn higher(tag: &str, header: &str, unit: &str, value: Option<f64>) -> Option<MetricResult> {
     figure(tag, header, unit, true, value)
 }

@@ -74,7 +74,7 @@ fn read_whole_answer(bencher: Bencher<'_, '_>) {
 /// A request put together, by the length of its body.
 #[divan::bench(args = [600, 32_768])]
 fn encode_request(bencher: Bencher<'_, '_>, length: usize) {
-    let destination = Destination { authority: "127.0.0.1:8000".to_owned(), addresses: Vec::new() };
+    let destination = Destination::direct("127.0.0.1:8000", Vec::new());
     let headers =
         [("User-Agent", "inferometer"), ("Accept", "text/event-stream"), ("Content-Type", "application/json")];
     let head = Head::new("POST", "/v1/chat/completions", &destination, headers).unwrap();

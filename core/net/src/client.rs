@@ -3,27 +3,24 @@
 use crate::{
     arrival::{Arrival, Arrivals, Lags},
     connection::{Connection, plain},
+    destination::Destination,
     dial::Dialer,
     http1::Fields,
-    request::{Destination, Head, RequestIds},
+    http2::{Berths, Http2, Link, Refused},
+    limits::Limits,
+    request::{Head, RequestIds},
+    tls,
 };
 use inferometer_abi::{documents::Framing, types::ABSENT_NS};
-use inferometer_model::{Clock, Failure, FailureKind};
-use std::{
-    cell::RefCell,
-    future::poll_fn,
-    io,
-    net::IpAddr,
-    task::{Poll, ready},
-    time::Duration,
-};
+use inferometer_model::{Clock, Failure, FailureKind, config::HttpVersion};
+use std::{cell::RefCell, future::poll_fn, io, net::IpAddr, pin::pin, rc::Rc, task::Poll, time::Duration};
 
 /// Most bytes taken from a socket at once.
 const READ_SIZE: usize = 64 << 10;
 /// How soon a pooled connection has to end, in nanoseconds and in round trips, to pass for one that the server had closed
 /// while it was idle, where the system does not say so. Later, the server had the request.
-const STALE_NS: u64 = 50_000_000;
-const STALE_ROUND_TRIPS: u64 = 4;
+pub(crate) const STALE_NS: u64 = 50_000_000;
+pub(crate) const STALE_ROUND_TRIPS: u64 = 4;
 
 /// When what happened, in nanoseconds since the run began; [`ABSENT_NS`] where it did not. What was received has the time
 /// of its [`Arrival`].
@@ -41,8 +38,10 @@ pub struct Stamps {
     pub headers: u64,
     /// The last byte of the response came.
     pub last_byte: u64,
-    /// Time spent on connecting, in nanoseconds.
+    /// Time spent on connecting, TLS apart, in nanoseconds.
     pub connect_ns: u64,
+    /// Time spent on agreeing upon TLS, in nanoseconds.
+    pub tls_ns: u64,
     /// Reads that brought bytes of the response, its head included.
     pub reads: u32,
     /// Bytes of the response's body, as framed on the wire.
@@ -65,6 +64,7 @@ impl Stamps {
         headers: ABSENT_NS,
         last_byte: ABSENT_NS,
         connect_ns: 0,
+        tls_ns: 0,
         reads: 0,
         received_bytes: 0,
         reused: false,
@@ -112,17 +112,18 @@ pub struct Sending<'a> {
 pub struct Lane {
     is_own: bool,
     connection: Option<Connection>,
+    link: Option<Rc<Link>>,
 }
 
 impl Lane {
     /// The connections that all share.
     pub const fn shared() -> Self {
-        Self { is_own: false, connection: None }
+        Self { is_own: false, connection: None, link: None }
     }
 
     /// A connection that nobody else gets, as long as it stands.
     pub const fn own() -> Self {
-        Self { is_own: true, connection: None }
+        Self { is_own: true, connection: None, link: None }
     }
 }
 
@@ -151,9 +152,10 @@ pub struct Client {
     dialer: Dialer,
     /// Idle connections by destination; the one used last is used next, so that surplus ones age and are closed.
     idle: Vec<RefCell<Vec<Connection>>>,
-    pooled: bool,
-    stamped: bool,
-    arrivals: Arrivals,
+    usage: Usage,
+    arrivals: Rc<Arrivals>,
+    /// Connections that speak HTTP/2, if it may be spoken.
+    http2: Option<Http2>,
     /// Where requests are put together and answers read into, one at a time: memory that stays in the processor's cache
     /// however many connections there are.
     output: RefCell<Vec<u8>>,
@@ -167,6 +169,8 @@ pub struct Usage {
     pub pooled: bool,
     /// The kernel is asked to stamp what it receives.
     pub stamped: bool,
+    /// How long each stage may take.
+    pub limits: Limits,
 }
 
 impl Client {
@@ -178,9 +182,9 @@ impl Client {
             destinations,
             dialer: Dialer::new(&[]),
             idle,
-            pooled: usage.pooled,
-            stamped: usage.stamped,
-            arrivals: Arrivals::new(clock),
+            usage,
+            arrivals: Rc::new(Arrivals::new(clock)),
+            http2: None,
             output: RefCell::default(),
             input: RefCell::new(vec![0; READ_SIZE].into()),
         }
@@ -189,6 +193,13 @@ impl Client {
     /// The same client, with connections that come from each of `sources` in turn, if there are any.
     pub fn with_sources(self, sources: &[IpAddr]) -> Self {
         Self { dialer: Dialer::new(sources), ..self }
+    }
+
+    /// The same client, by that version of HTTP; at most `streams` requests share a connection of HTTP/2 at a time.
+    pub fn with_http(self, version: HttpVersion, streams: usize) -> Self {
+        let secure = self.destinations.iter().map(|destination| destination.tls.is_some());
+        let http2 = Http2::new(self.clock, &self.arrivals, self.usage.limits, version, secure, streams);
+        Self { http2: Some(http2).filter(|_| version != HttpVersion::Http1), ..self }
     }
 
     /// How many addresses of the loopback network connections came from, since the ports of one had run out; those of
@@ -214,7 +225,33 @@ impl Client {
         receiver: &mut impl Receiver,
     ) -> Result<(), Failure> {
         let to = sending.to;
-        let mut connection = self.connect(to, lane, stamps).await?;
+        // A connection that turned out to speak HTTP/1.1.
+        let made = RefCell::new(None);
+        if let Some(http2) = self.http2.as_ref().filter(|http2| http2.serves(to)) {
+            let berths = match lane {
+                Lane { is_own: true, link, .. } => Berths::Own(link),
+                _ if self.usage.pooled => Berths::Shared,
+                _ => Berths::Fresh,
+            };
+            let open = async |stamps: &mut Stamps| {
+                let connection = self.open(to, stamps).await?;
+                if http2.accepts(to, connection.protocol())? {
+                    return Ok(connection.into_channel());
+                }
+                made.replace(Some(connection));
+                Err(Refused::Http1)
+            };
+            // Apart, so that requests by HTTP/1.1 do not carry the room for it.
+            match Box::pin(http2.exchange(sending, berths, open, stamps, receiver)).await {
+                Ok(()) => return Ok(()),
+                Err(Refused::Failed(failure)) => return Err(failure),
+                Err(Refused::Http1) => {}
+            }
+        }
+        let mut connection = match made.take() {
+            Some(connection) => connection,
+            None => self.connect(to, lane, stamps).await?,
+        };
         match self.attempt(&mut connection, sending, stamps, receiver).await {
             Err(failure) if failure.kind != FailureKind::Cancelled && self.was_stale(&connection, stamps) => {
                 // One more attempt, on a connection that cannot have been closed for being idle.
@@ -224,7 +261,7 @@ impl Client {
             }
             attempted => attempted?,
         }
-        if (self.pooled || lane.is_own) && connection.response.keeps_alive() {
+        if (self.usage.pooled || lane.is_own) && connection.response.keeps_alive() {
             connection.reused = true;
             connection.response.begin();
             if lane.is_own {
@@ -254,7 +291,7 @@ impl Client {
             connection.try_write(&output).map(|written| output[written..].to_vec())
         };
         let sent = match rest {
-            Ok(rest) if rest.is_empty() => Ok(()),
+            Ok(rest) if rest.is_empty() && connection.try_flush().is_ok_and(|all| all) => Ok(()),
             Ok(rest) => self.send_on(connection, &rest, stamps, receiver).await,
             Err(error) => Err(error.into()),
         };
@@ -272,6 +309,8 @@ impl Client {
             },
         };
         match (broken_by, received) {
+            // It says why it closed.
+            (Some(_), Err(failure)) if failure.kind == FailureKind::Tls => Err(failure),
             // A server may refuse a request before it has read it all, and close.
             (Some(error), Err(_)) if stamps.status == 0 => Err(broken("while the request was written", &error)),
             (_, received) => received,
@@ -286,7 +325,7 @@ impl Client {
         stamps: &mut Stamps,
         receiver: &mut impl Receiver,
     ) -> Result<(), Stop> {
-        while !rest.is_empty() {
+        while !(connection.try_flush()? && rest.is_empty()) {
             if connection.writable_or_readable().await? {
                 self.read(connection, stamps, receiver)?;
                 if connection.response.is_done() || stamps.status >= 300 {
@@ -307,9 +346,14 @@ impl Client {
         stamps: &mut Stamps,
         receiver: &mut impl Receiver,
     ) -> Result<(), Failure> {
+        let limits = self.usage.limits;
+        let mut timer = pin!(limits.timer(self.clock));
         poll_fn(|context| {
             while !connection.response.is_done() {
-                let ready = ready!(connection.poll_readable(context)).map_err(Stop::Broken);
+                let ready = match connection.poll_readable(context) {
+                    Poll::Ready(ready) => ready.map_err(Stop::Broken),
+                    Poll::Pending => return limits.poll_over(timer.as_mut(), self.clock, stamps, context).map(Err),
+                };
                 match ready.and_then(|()| self.read(connection, stamps, receiver)) {
                     Ok(()) => {}
                     Err(Stop::Answer(failure)) => return Poll::Ready(Err(failure)),
@@ -340,6 +384,11 @@ impl Client {
         if stamps.first_byte == ABSENT_NS {
             stamps.first_byte = arrival.at_ns;
         }
+        if stamps.reads == 0
+            && let Some(failure) = tls::unasked(&input[..received.count]).filter(|_| !connection.is_secure())
+        {
+            return Err(Stop::Answer(failure));
+        }
         stamps.reads += 1;
         let taken = connection.response.take(&mut input[..received.count], arrival, stamps, receiver);
         taken.map_err(Stop::Answer)
@@ -355,7 +404,7 @@ impl Client {
     /// An idle connection that still stands, or a new one.
     async fn connect(&self, to: usize, lane: &mut Lane, stamps: &mut Stamps) -> Result<Connection, Failure> {
         let mut idle = || if lane.is_own { lane.connection.take() } else { self.idle[to].borrow_mut().pop() };
-        while let Some(connection) = idle() {
+        while let Some(mut connection) = idle() {
             if !connection.is_stale() {
                 (stamps.connected, stamps.reused) = (self.clock.now(), true);
                 return Ok(connection);
@@ -365,11 +414,14 @@ impl Client {
     }
 
     async fn open(&self, to: usize, stamps: &mut Stamps) -> Result<Connection, Failure> {
-        let begun = self.clock.now();
-        let mut connection = Connection::open(&self.dialer, &self.destinations[to].addresses, self.stamped).await?;
+        let Usage { stamped, limits, .. } = self.usage;
+        let destination = &self.destinations[to];
+        let opened = Connection::open(&self.dialer, destination, stamped, self.clock, limits.connect);
+        // Apart, so that requests on a connection that stands do not carry the room for making one.
+        let connection = Box::pin(opened).await?;
         stamps.connected = self.clock.now();
-        connection.connect_ns = stamps.connected - begun;
-        (stamps.connect_ns, stamps.reused) = (connection.connect_ns, false);
+        (stamps.connect_ns, stamps.tls_ns) = (connection.connect_ns, connection.tls_ns);
+        stamps.reused = false;
         Ok(connection)
     }
 }
@@ -389,5 +441,5 @@ impl From<io::Error> for Stop {
 }
 
 fn broken(when: &str, error: &io::Error) -> Failure {
-    Failure::new(FailureKind::Reset, format!("{} {when}", plain(error)))
+    tls::broken(error).unwrap_or_else(|| Failure::new(FailureKind::Reset, format!("{} {when}", plain(error))))
 }

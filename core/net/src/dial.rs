@@ -7,22 +7,27 @@
 //!
 //! Not here: names, which are looked up before the load, and whether a connection serves again, which the client decides.
 
-use crate::connection::plain;
+use crate::{connection::plain, race::race, socket::Stream};
 use inferometer_model::{Failure, FailureKind};
 use rustix::{
     io::Errno,
     process::{Resource, getrlimit},
 };
 use std::{
-    cell::Cell,
+    cell::{Cell, RefCell},
     io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
+    path::Path,
+    time::Duration,
 };
-use tokio::net::{TcpSocket, TcpStream};
+use tokio::net::{TcpSocket, TcpStream, UnixStream};
 
 /// How many addresses of the loopback network, from 127.0.0.1 on, are connected from. To Linux all of that network is this
 /// machine; to others it is the first alone.
 const LOOPBACK: u8 = if cfg!(target_os = "linux") { 254 } else { 1 };
+/// How soon a socket file is tried again whose server has too many connections to accept, which the system does not wait
+/// for.
+const BACKLOG_WAIT: Duration = Duration::from_millis(1);
 /// Where Linux says which ports it chooses from.
 const PORT_RANGE: &str = "/proc/sys/net/ipv4/ip_local_port_range";
 
@@ -32,6 +37,8 @@ pub(crate) struct Dialer {
     v6: Sources,
     /// For servers on the loopback network, where the user gave no addresses.
     loopback: Option<Sources>,
+    /// Addresses that answered, where a server has several: they are tried first from then on.
+    answered: RefCell<Vec<SocketAddr>>,
 }
 
 impl Dialer {
@@ -41,11 +48,11 @@ impl Dialer {
             let further = (2..=LOOPBACK).map(|last| Some(IpAddr::from(Ipv4Addr::new(127, 0, 0, last))));
             let loopback = Sources::new([None].into_iter().chain(further), false);
             let any = || Sources::new([None], false);
-            return Self { v4: any(), v6: any(), loopback: Some(loopback) };
+            return Self { v4: any(), v6: any(), loopback: Some(loopback), answered: RefCell::default() };
         }
         let of = |is_v4: bool| sources.iter().filter(move |source| source.is_ipv4() == is_v4);
         let given = |is_v4| Sources::new(of(is_v4).copied().map(Some), true);
-        Self { v4: given(true), v6: given(false), loopback: None }
+        Self { v4: given(true), v6: given(false), loopback: None, answered: RefCell::default() }
     }
 
     /// How many addresses of the loopback network had to be connected from, those that the user gave apart.
@@ -53,35 +60,48 @@ impl Dialer {
         self.loopback.as_ref().map_or(0, |sources| sources.reached.get())
     }
 
-    /// Connects to the first of `addresses` that accepts.
+    /// Connects to whichever of `addresses` accepts first.
     pub(crate) async fn connect(&self, addresses: &[SocketAddr]) -> Result<TcpStream, Failure> {
         let mut refused = "no --source-address is of the server's version of IP".to_owned();
         let mut ports_gone = None;
-        for &server in addresses {
+        let mut failed = |server, error: io::Error| {
             let sources = self.sources(server);
-            if sources.addresses.is_empty() {
-                continue;
+            if Errno::from_io_error(&error) == Some(Errno::MFILE) {
+                refused = descriptors_gone(getrlimit(Resource::Nofile).current);
+                return false;
             }
-            match sources.through(server, connect).await {
-                Ok(stream) => return Ok(stream),
-                Err(e) if Errno::from_io_error(&e) == Some(Errno::MFILE) => {
-                    refused = descriptors_gone(getrlimit(Resource::Nofile).current);
-                    break;
-                }
-                Err(e) if has_no_port(&e) => match sources.names(server) {
-                    Some(from) => ports_gone = Some(self::ports_gone(server, &from, port_count())),
-                    // Without an address to come from, such as that of IPv6 where it is switched off.
-                    None => refused = format!("{server}: {}", plain(&e)),
-                },
-                Err(e) => {
-                    let from = sources.names(server).filter(|_| sources.in_turn);
-                    let from = from.map_or_else(String::new, |from| format!(" from {from}"));
-                    refused = format!("{server}{from}: {}", plain(&e));
-                }
+            match sources.names(server) {
+                Some(from) if has_no_port(&error) => ports_gone = Some(self::ports_gone(server, &from, port_count())),
+                Some(from) if sources.in_turn => refused = format!("{server} from {from}: {}", plain(&error)),
+                // Without an address to come from, too, such as that of IPv6 where it is switched off.
+                _ => refused = format!("{server}: {}", plain(&error)),
             }
+            true
+        };
+        let attempt = async |server| self.sources(server).through(server, connect).await;
+        let made = match self.reachable(addresses).as_slice() {
+            // Nearly always; it costs no more than the connection.
+            &[server] => attempt(server).await.map_err(|error| failed(server, error)).ok(),
+            several => race(several, attempt, failed).await,
+        };
+        if addresses.len() > 1
+            && let Some(address) = made.as_ref().and_then(|stream| stream.peer_addr().ok())
+        {
+            let mut answered = self.answered.borrow_mut();
+            answered.retain(|before| *before != address && !addresses.contains(before));
+            answered.push(address);
         }
         // What the user can mend is said, rather than what another of the server's addresses answered.
-        Err(Failure::new(FailureKind::Connect, ports_gone.unwrap_or(refused)))
+        made.ok_or_else(|| Failure::new(FailureKind::Connect, ports_gone.unwrap_or(refused)))
+    }
+
+    /// Those of `addresses` that there is an address to connect from for, what answered before first.
+    fn reachable(&self, addresses: &[SocketAddr]) -> Vec<SocketAddr> {
+        let reachable = addresses.iter().filter(|server| !self.sources(**server).addresses.is_empty());
+        let mut reachable: Vec<SocketAddr> = reachable.copied().collect();
+        let answered = self.answered.borrow();
+        reachable.sort_by_key(|server| !answered.contains(server));
+        reachable
     }
 
     fn sources(&self, server: SocketAddr) -> &Sources {
@@ -151,6 +171,24 @@ pub fn check_source(address: IpAddr) -> io::Result<()> {
     UdpSocket::bind((address, 0)).map(drop)
 }
 
+/// Connects to the socket file at `path`.
+pub(crate) async fn connect_unix(path: &Path) -> Result<Stream, Failure> {
+    loop {
+        let why = match UnixStream::connect(path).await {
+            Ok(stream) => return Ok(Stream::Unix(stream)),
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
+                tokio::time::sleep(BACKLOG_WAIT).await;
+                continue;
+            }
+            Err(e) if Errno::from_io_error(&e) == Some(Errno::MFILE) => {
+                descriptors_gone(getrlimit(Resource::Nofile).current)
+            }
+            Err(e) => format!("--unix-socket {}: {}", path.display(), plain(&e)),
+        };
+        return Err(Failure::new(FailureKind::Connect, why));
+    }
+}
+
 async fn connect(server: SocketAddr, source: Option<IpAddr>) -> io::Result<TcpStream> {
     let Some(source) = source else { return TcpStream::connect(server).await };
     let socket = if source.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
@@ -216,7 +254,7 @@ fn descriptors_gone(limit: Option<u64>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::{cell::RefCell, collections::BTreeMap, future::Future};
+    use std::{collections::BTreeMap, future::Future};
 
     fn block_on<T>(future: impl Future<Output = T>) -> T {
         tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)

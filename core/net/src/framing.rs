@@ -9,6 +9,9 @@ use memchr::{memchr, memchr2};
 
 /// Longest event that is read, in bytes; a stream without any line end must not fill the memory.
 const LONGEST_EVENT: usize = 64 << 20;
+/// Most that is kept of what is no event stream though it is called one.
+const LONGEST_STRAY: usize = 64 << 10;
+const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
 /// Takes an event's name (empty if it has none) and its data.
 type Emit<'a> = dyn FnMut(&[u8], &[u8]) -> Result<(), Failure> + 'a;
@@ -56,7 +59,8 @@ impl Frames {
 
 /// Server-sent events, by the HTML standard's section on event streams: lines end with LF, CRLF or CR; a blank line ends
 /// an event; `data` lines are joined with LF; comments and unknown fields are passed over. Unlike the standard, an event
-/// that the end of the stream cuts off before its blank line is handed on, since servers omit it.
+/// that the end of the stream cuts off before its blank line is handed on, since servers omit it; and where there was no event
+/// at all but what looks like JSON or a page, as proxies send errors under this name, that is handed on as one.
 #[derive(Default)]
 pub(crate) struct Sse {
     /// The beginning of a line whose end has not come yet.
@@ -69,6 +73,10 @@ pub(crate) struct Sse {
     after_cr: bool,
     /// The stream has begun: a byte order mark is no longer expected.
     begun: bool,
+    /// There was an event.
+    has_emitted: bool,
+    /// Lines of no known field before the first event, the first of which looks like JSON or a page.
+    stray: Vec<u8>,
 }
 
 impl Sse {
@@ -126,7 +134,8 @@ impl Sse {
     /// # Errors
     /// What `emit` returned.
     pub(crate) fn finish(&mut self, emit: &mut Emit<'_>) -> Result<(), Failure> {
-        self.feed(b"\n\n", emit)
+        self.feed(b"\n\n", emit)?;
+        if self.has_emitted || self.stray.is_empty() { Ok(()) } else { emit(b"", &self.stray) }
     }
 
     #[inline]
@@ -138,13 +147,14 @@ impl Sse {
     ) -> Result<(), Failure> {
         if !self.begun {
             self.begun = true;
-            line = line.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(line);
+            line = line.strip_prefix(BYTE_ORDER_MARK).unwrap_or(line);
         }
         if line.is_empty() {
             if self.has_data {
                 self.has_data = false;
                 let data = direct.take().unwrap_or(&self.data);
                 if !data.is_empty() {
+                    self.has_emitted = true;
                     emit(&self.name, data)?;
                 }
                 self.data.clear();
@@ -167,15 +177,29 @@ impl Sse {
         } else if let Some(value) = line.strip_prefix(b"event:") {
             self.name.clear();
             self.name.extend_from_slice(value.strip_prefix(b" ").unwrap_or(value));
+        } else if !self.has_emitted {
+            self.stray(line);
         }
         Ok(())
+    }
+
+    #[cold]
+    fn stray(&mut self, line: &[u8]) {
+        let begins = matches!(line.trim_ascii_start().first(), Some(b'{' | b'[' | b'<'));
+        if (begins || !self.stray.is_empty()) && self.stray.len() + line.len() < LONGEST_STRAY {
+            self.stray.extend_from_slice(line);
+            self.stray.push(b'\n');
+        }
     }
 }
 
 /// One JSON value a line; blank lines are passed over.
 #[derive(Default)]
 pub(crate) struct JsonLines {
+    /// The beginning of a line whose end has not come yet.
     tail: Vec<u8>,
+    /// The stream has begun: a byte order mark is no longer expected.
+    begun: bool,
 }
 
 impl JsonLines {
@@ -188,10 +212,12 @@ impl JsonLines {
             let (head, rest) = (&input[..at], &input[at + 1..]);
             input = rest;
             if self.tail.is_empty() {
-                Self::line(head, emit)?;
+                self.line(head, emit)?;
             } else {
                 self.tail.extend_from_slice(head);
-                Self::line(&self.tail, emit)?;
+                let line = std::mem::take(&mut self.tail);
+                self.line(&line, emit)?;
+                self.tail = line;
                 self.tail.clear();
             }
         }
@@ -210,7 +236,12 @@ impl JsonLines {
         self.feed(b"\n", emit)
     }
 
-    fn line(line: &[u8], emit: &mut Emit<'_>) -> Result<(), Failure> {
+    #[inline]
+    fn line(&mut self, mut line: &[u8], emit: &mut Emit<'_>) -> Result<(), Failure> {
+        if !self.begun {
+            self.begun = true;
+            line = line.strip_prefix(BYTE_ORDER_MARK).unwrap_or(line);
+        }
         let line = line.trim_ascii();
         if line.is_empty() { Ok(()) } else { emit(b"", line) }
     }
@@ -275,6 +306,26 @@ mod tests {
     #[test]
     fn a_byte_order_mark_is_not_part_of_the_first_field() {
         assert_eq!(data(&sse("\u{feff}data: a\n\n")), ["a"]);
+        let lines = cut(Frames::new(Framing::JsonLines), &[b"\xEF", b"\xBB\xBF{}\n[]\n"]);
+        assert_eq!(data(&lines), ["{}", "[]"]);
+    }
+
+    #[test]
+    fn what_is_no_event_stream_though_it_is_called_one_is_handed_on_as_it_is() {
+        assert_eq!(data(&sse("{\n \"error\": \"x\"\n}")), ["{\n \"error\": \"x\"\n}\n"]);
+        assert_eq!(data(&sse(": ping\n\n<html>\n")), ["<html>\n"]);
+        assert_eq!(data(&sse("{\"a\":1}\n\ndata: b\n\n")), ["b"]);
+        assert!(sse("id: 1\nretry: 5\nwords\n").is_empty());
+    }
+
+    #[test]
+    fn a_stream_without_line_ends_does_not_fill_the_memory() {
+        for framing in [Framing::Sse, Framing::JsonLines] {
+            let mut frames = Frames::new(framing);
+            let piece = vec![b'x'; 8 << 20];
+            let ended = (0..9).try_for_each(|_| frames.feed(&piece, &mut |_, _| Ok(())));
+            assert_eq!(ended.unwrap_err().kind, FailureKind::Malformed);
+        }
     }
 
     #[test]
@@ -288,20 +339,76 @@ mod tests {
         assert_eq!(data(&events), ["{\"a\":1}", "{\"b\":2}"]);
     }
 
+    /// Lines of streams, well-formed and not, and what may end them.
+    fn stream() -> impl Strategy<Value = String> {
+        let line = "(data: ?[a-zé漢😀]{0,9}|event: [a-z]{1,5}|: c|data|id: 7|\u{feff}data: b|\\{\"n\": ?\"é\"\\}|<p>|)";
+        let end = prop::sample::select(vec!["\n", "\r\n", "\r", "\n\n", "\r\n\r\n", "\r\r", "\n\r"]);
+        let lines = prop::collection::vec((line, end), 0..30);
+        (lines, any::<bool>()).prop_map(|(lines, ends)| {
+            let mut text: String = lines.iter().flat_map(|(line, end)| [line.as_str(), *end]).collect();
+            if !ends {
+                text.truncate(text.trim_end_matches(['\r', '\n']).len());
+            }
+            text
+        })
+    }
+
+    /// The same stream by the book: all of it at hand, line by line.
+    fn by_the_book(text: &str) -> Events {
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text).replace("\r\n", "\n").replace('\r', "\n");
+        let (mut events, mut name, mut data) = (Events::new(), String::new(), Vec::new());
+        for line in text.split('\n').chain(["", ""]) {
+            if line.is_empty() {
+                let joined = std::mem::take(&mut data).join("\n");
+                let name = std::mem::take(&mut name);
+                events.extend((!joined.is_empty()).then_some((name, joined)));
+                continue;
+            }
+            let (field, value) = line.split_once(':').unwrap_or((line, ""));
+            let value = value.strip_prefix(' ').unwrap_or(value);
+            match field {
+                "data" => data.push(value),
+                "event" => value.clone_into(&mut name),
+                _ => {}
+            }
+        }
+        events
+    }
+
     proptest! {
         #[test]
         fn events_do_not_depend_on_where_the_stream_is_cut(
-            lines in prop::collection::vec("(data: ?[a-zé]{0,9}|event: [a-z]{1,5}|: c|data|)", 0..30),
-            ends in prop::collection::vec(prop::sample::select(vec!["\n", "\r\n", "\r"]), 30),
+            text in stream(),
             cuts in prop::collection::vec(0_usize..400, 0..40),
         ) {
-            let text: String = lines.iter().zip(&ends).flat_map(|(line, end)| [line.as_str(), *end]).collect();
             let bytes = text.as_bytes();
             let mut cuts: Vec<usize> = cuts.into_iter().map(|at| at.min(bytes.len())).chain([0, bytes.len()]).collect();
             cuts.sort_unstable();
             let pieces: Vec<&[u8]> = cuts.windows(2).map(|w| &bytes[w[0]..w[1]]).collect();
             for framing in [Framing::Sse, Framing::JsonLines] {
                 prop_assert_eq!(cut(Frames::new(framing), &pieces), cut(Frames::new(framing), &[bytes]));
+            }
+        }
+
+        #[test]
+        fn events_are_those_of_the_standard(text in stream()) {
+            let mut expected = by_the_book(&text);
+            let found = sse(&text);
+            if expected.is_empty() && !found.is_empty() {
+                // No event stream at all.
+                let is_stray = found.len() == 1 && found[0].1.starts_with(['{', '<']);
+                prop_assert!(is_stray);
+                expected.clone_from(&found);
+            }
+            prop_assert_eq!(found, expected);
+        }
+
+        #[test]
+        fn random_bytes_never_panic(pieces in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..40), 0..10)) {
+            let pieces: Vec<&[u8]> = pieces.iter().map(Vec::as_slice).collect();
+            for framing in [Framing::Sse, Framing::JsonLines] {
+                let whole = cut(Frames::new(framing), &[&pieces.concat()]);
+                prop_assert_eq!(cut(Frames::new(framing), &pieces), whole);
             }
         }
     }

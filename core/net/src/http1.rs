@@ -16,8 +16,8 @@ pub(crate) struct ResponseHead {
     /// Whether the connection may serve again once the body is read.
     pub(crate) keep_alive: bool,
     pub(crate) body: Body,
-    /// A content coding, which was not asked for.
-    encoding: Option<Range<usize>>,
+    /// The content coding; empty if there is none.
+    pub(crate) encoding: Range<usize>,
 }
 
 impl ResponseHead {
@@ -25,24 +25,13 @@ impl ResponseHead {
     pub(crate) fn is_interim(&self) -> bool {
         matches!(self.status, 100..=199) && self.status != 101
     }
-
-    /// Refuses an encoded answer, whose head `head` is; an encoded error page still tells its status.
-    pub(crate) fn check_encoding(&self, head: &[u8]) -> Result<(), Failure> {
-        match &self.encoding {
-            Some(coding) if (200..300).contains(&self.status) => {
-                let coding = String::from_utf8_lossy(&head[coding.clone()]);
-                Err(malformed(format!("the answer is encoded with {coding}, which was not asked for")))
-            }
-            _ => Ok(()),
-        }
-    }
 }
 
 /// Where the name and the value of a header field are within the head.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct FieldPlace {
-    name: Range<usize>,
-    value: Range<usize>,
+    pub(crate) name: Range<usize>,
+    pub(crate) value: Range<usize>,
 }
 
 /// Reads a head from the beginning of `input`: what it says, or `None` if it is not whole yet. Its fields' places go into
@@ -54,7 +43,7 @@ pub(crate) fn parse_head(input: &[u8], fields: &mut Vec<FieldPlace>) -> Result<O
     let length = match config.parse_response_with_uninit_headers(&mut response, input, &mut headers) {
         Ok(httparse::Status::Complete(length)) => length,
         Ok(httparse::Status::Partial) => return Ok(None),
-        Err(e) => return Err(malformed(format!("the answer is not HTTP/1.1: {e}"))),
+        Err(e) => return Err(no_http(input, e)),
     };
     let place = |part: &[u8]| {
         let start = part.as_ptr() as usize - input.as_ptr() as usize;
@@ -62,22 +51,26 @@ pub(crate) fn parse_head(input: &[u8], fields: &mut Vec<FieldPlace>) -> Result<O
     };
     let status = response.code.unwrap_or_default();
     let mut keep_alive = response.version == Some(1);
-    let (mut content_length, mut chunked, mut content_type, mut encoding) = (None, false, 0..0, None);
+    let (mut content_length, mut chunked, mut content_type, mut encoding) = (None, false, 0..0, 0..0);
     fields.clear();
     for field in response.headers.iter() {
         let value = field.value.trim_ascii();
         fields.push(FieldPlace { name: place(field.name.as_bytes()), value: place(value) });
         if field.name.eq_ignore_ascii_case("content-length") {
-            let digits = value.iter().all(u8::is_ascii_digit).then(|| std::str::from_utf8(value).ok()).flatten();
-            let length = digits.and_then(|digits| digits.parse::<u64>().ok());
-            let length = length.ok_or_else(|| {
-                malformed(format!("Content-Length '{}' is not a number", String::from_utf8_lossy(value)))
-            })?;
-            if content_length.replace(length).is_some_and(|before| before != length) {
-                return Err(malformed("two different Content-Lengths".to_owned()));
+            // One that was sent twice may come as a list.
+            for member in options(value) {
+                let length = number(member).ok_or_else(|| {
+                    malformed(format!("Content-Length '{}' is not a number of bytes", String::from_utf8_lossy(value)))
+                })?;
+                if content_length.replace(length).is_some_and(|before| before != length) {
+                    return Err(malformed("two different Content-Lengths".to_owned()));
+                }
             }
         } else if field.name.eq_ignore_ascii_case("transfer-encoding") {
             chunked = options(value).last().is_some_and(|last| last.eq_ignore_ascii_case(b"chunked"));
+            // A coding of the transfer is undone as one of the content is.
+            let coding = options(value).find(|coding| !coding.is_empty() && !coding.eq_ignore_ascii_case(b"chunked"));
+            encoding = coding.map_or(encoding, place);
         } else if field.name.eq_ignore_ascii_case("connection") {
             for option in options(value) {
                 if option.eq_ignore_ascii_case(b"close") {
@@ -88,8 +81,8 @@ pub(crate) fn parse_head(input: &[u8], fields: &mut Vec<FieldPlace>) -> Result<O
             }
         } else if field.name.eq_ignore_ascii_case("content-type") {
             content_type = place(value);
-        } else if field.name.eq_ignore_ascii_case("content-encoding") && !value.eq_ignore_ascii_case(b"identity") {
-            encoding = Some(place(value));
+        } else if field.name.eq_ignore_ascii_case("content-encoding") {
+            encoding = place(value);
         }
     }
     let body = match (status, chunked, content_length) {
@@ -102,6 +95,28 @@ pub(crate) fn parse_head(input: &[u8], fields: &mut Vec<FieldPlace>) -> Result<O
         }
     };
     Ok(Some(ResponseHead { length, status, content_type, keep_alive, body, encoding }))
+}
+
+/// A number of bytes, if `digits` are nothing else and it can be one.
+fn number(digits: &[u8]) -> Option<u64> {
+    let digits = digits.iter().all(u8::is_ascii_digit).then_some(digits)?;
+    std::str::from_utf8(digits).ok()?.parse().ok()
+}
+
+/// What it is that came in place of a head, as far as that is known.
+#[cold]
+fn no_http(input: &[u8], error: httparse::Error) -> Failure {
+    let what = match input {
+        // The settings that every connection of HTTP/2 begins with.
+        [0, 0, _, 4, ..] => "the server speaks HTTP/2 alone: --http-version".to_owned(),
+        _ if error == httparse::Error::TooManyHeaders => format!("its head has more than {MOST_HEADERS} fields"),
+        _ => {
+            let line = input.split(|byte| matches!(byte, b'\r' | b'\n')).next().unwrap_or_default();
+            let begins = String::from_utf8_lossy(&line[..line.len().min(60)]);
+            format!("{error}; it begins with '{}'", begins.escape_debug())
+        }
+    };
+    malformed(format!("the answer is not HTTP/1.1: {what}"))
 }
 
 /// The members of a list in a field's value.
@@ -279,7 +294,9 @@ mod tests {
         let text = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Type: text/plain \r\n\r\n";
         let plain = head(text);
         assert_eq!((plain.body, plain.keep_alive, &text[plain.content_type]), (Body::Length(5), true, "text/plain"));
-        assert_eq!(head("HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n").body, chunked());
+        let text = "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n";
+        let coded = head(text);
+        assert_eq!((coded.body, &text[coded.encoding]), (chunked(), "gzip"));
         let close = head("HTTP/1.0 200 OK\r\n\r\n");
         assert_eq!((close.body, close.keep_alive), (Body::UntilClose, false));
         assert!(!head("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 1\r\n\r\n").keep_alive);
@@ -304,6 +321,13 @@ mod tests {
         assert!(parse(b"<html>hello</html>\r\n\r\n").unwrap_err().message.contains("not HTTP/1.1"));
         assert!(parse(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n").is_err());
         assert!(parse(b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n").is_err());
+        assert!(parse(b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999999999999\r\n\r\n").is_err());
+        let twice = parse(b"HTTP/1.1 200 OK\r\nContent-Length: 3, 3\r\nContent-Length: 3\r\n\r\n").unwrap();
+        assert_eq!(twice.unwrap().body, Body::Length(3));
+        assert!(parse(b"\0\0\x06\x04\0\0\0\0\0\0\x05\0\0@\0").unwrap_err().message.contains("HTTP/2"));
+        let fields = "X: 1\r\n".repeat(MOST_HEADERS + 1);
+        let many = parse(format!("HTTP/1.1 200 OK\r\n{fields}\r\n").as_bytes()).unwrap_err();
+        assert!(many.message.contains("256 fields"), "{many}");
     }
 
     #[test]

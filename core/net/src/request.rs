@@ -1,23 +1,18 @@
 //! The request's head: everything that stays the same is rendered once per destination.
 
+use crate::{destination::Destination, http2::Prepared};
 use inferometer_model::{Failure, FailureKind};
-use std::net::SocketAddr;
+use std::sync::OnceLock;
 
-/// Where requests go: an HTTP/1.1 server that was already looked up.
-#[derive(Clone, Debug)]
-pub struct Destination {
-    /// Value of the `Host` header.
-    pub authority: String,
-    /// Addresses to try, in order.
-    pub addresses: Vec<SocketAddr>,
-}
+/// The header that takes a session's identifier, unless the user names another.
+const SESSION_HEADER: &str = "X-Correlation-ID";
 
 /// The identifiers that join a request with the server's log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RequestIds {
     /// `X-Request-ID`.
     pub request: [u8; 16],
-    /// `X-Correlation-ID`, the same for all requests of a session.
+    /// The session's, the same for all its requests: `X-Correlation-ID`, or what the user calls it.
     pub correlation: [u8; 16],
 }
 
@@ -25,6 +20,9 @@ pub struct RequestIds {
 #[derive(Clone, Debug)]
 pub struct Head {
     rendered: Vec<u8>,
+    session_header: String,
+    /// The same for HTTP/2, from the first time it is asked for.
+    prepared: OnceLock<Result<Prepared, Failure>>,
 }
 
 impl Head {
@@ -45,7 +43,16 @@ impl Head {
         if !path.starts_with('/') || !path.bytes().all(|byte| byte.is_ascii_graphic()) {
             return refuse(format!("the path {path:?}"));
         }
-        let mut rendered = format!("{method} {path} HTTP/1.1\r\nHost: {}\r\n", destination.authority);
+        let authority = &destination.authority;
+        let mut rendered = match destination.forwarder() {
+            None => format!("{method} {path} HTTP/1.1\r\nHost: {authority}\r\n"),
+            Some(proxy) => {
+                let to_proxy = proxy.authorization.as_ref();
+                let to_proxy = to_proxy.map(|value| format!("Proxy-Authorization: {}\r\n", value.reveal()));
+                let to_proxy = to_proxy.unwrap_or_default();
+                format!("{method} http://{authority}{path} HTTP/1.1\r\nHost: {authority}\r\n{to_proxy}")
+            }
+        };
         for (name, value) in headers {
             let is_token = |byte: u8| byte.is_ascii_graphic() && !b"()<>@,;:\\\"/[]?={}".contains(&byte);
             if name.is_empty() || !name.bytes().all(is_token) || value.bytes().any(|byte| byte.is_ascii_control()) {
@@ -56,7 +63,26 @@ impl Head {
             rendered.push_str(value);
             rendered.push_str("\r\n");
         }
-        Ok(Self { rendered: rendered.into_bytes() })
+        Ok(Self {
+            rendered: rendered.into_bytes(),
+            session_header: SESSION_HEADER.to_owned(),
+            prepared: OnceLock::new(),
+        })
+    }
+
+    /// The same head, with the session's identifier in the header called `name`.
+    pub fn with_session_header(self, name: &str) -> Self {
+        Self { session_header: name.to_owned(), ..self }
+    }
+
+    /// The head of a request with a body of so many bytes by HTTP/2; `is_secure`: over TLS, which is the same each time.
+    pub(crate) fn http2(&self, ids: RequestIds, length: usize, is_secure: bool) -> Result<http::Request<()>, Failure> {
+        let prepared = self.prepared.get_or_init(|| Prepared::of(&String::from_utf8_lossy(&self.rendered), is_secure));
+        let prepared = prepared.as_ref().map_err(Clone::clone)?;
+        let (mut request, mut correlation) = (Vec::with_capacity(36), Vec::with_capacity(36));
+        push_uuid(ids.request, &mut request);
+        push_uuid(ids.correlation, &mut correlation);
+        Ok(prepared.request([("X-Request-ID", &request), (&self.session_header, &correlation)], length))
     }
 
     /// Writes the whole request into `out`, in place of what it holds.
@@ -65,7 +91,9 @@ impl Head {
         out.extend_from_slice(&self.rendered);
         out.extend_from_slice(b"X-Request-ID: ");
         push_uuid(ids.request, out);
-        out.extend_from_slice(b"\r\nX-Correlation-ID: ");
+        out.extend_from_slice(b"\r\n");
+        out.extend_from_slice(self.session_header.as_bytes());
+        out.extend_from_slice(b": ");
         push_uuid(ids.correlation, out);
         out.extend_from_slice(b"\r\nContent-Length: ");
         push_decimal(body.len(), out);
@@ -104,7 +132,7 @@ mod tests {
 
     #[test]
     fn a_request_is_written_whole() {
-        let destination = Destination { authority: "h:1".into(), addresses: vec![] };
+        let destination = Destination::direct("h:1", Vec::new());
         let mut out = Vec::new();
         let ids = RequestIds { request: [0xab; 16], correlation: [1; 16] };
         Head::new("POST", "/v1/x", &destination, [("Accept", "a/b")]).unwrap().write(ids, b"{}", &mut out);
@@ -117,7 +145,7 @@ mod tests {
 
     #[test]
     fn nothing_can_be_smuggled_into_a_head() {
-        let destination = Destination { authority: "h:1".into(), addresses: vec![] };
+        let destination = Destination::direct("h:1", Vec::new());
         let head = |method, path, name, value| Head::new(method, path, &destination, [(name, value)]);
         assert!(head("POST", "/v1", "X-A", "b c").is_ok());
         for (method, path, name, value) in [

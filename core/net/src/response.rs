@@ -1,9 +1,10 @@
-//! [`Response`]: one answer as its bytes come in: the head, then the body, cut into events or gathered. Sans I/O.
+//! [`Response`]: one answer as the bytes of an HTTP/1.1 connection come in: the head, then the body as far as it reaches.
+//! Sans I/O. What the body holds is [`Content`]'s.
 
 use crate::{
     arrival::Arrival,
-    client::{Delivery, Receiver, Stamps, Whole},
-    framing::Frames,
+    client::{Receiver, Stamps, Whole},
+    content::Content,
     http1::{Body, FieldPlace, Fields, parse_head},
 };
 use inferometer_abi::types::ABSENT_NS;
@@ -11,22 +12,17 @@ use inferometer_model::{Failure, FailureKind};
 
 /// Longest response head that is read, in bytes.
 const LONGEST_HEAD: usize = 256 << 10;
-/// Most of a body that is handed over whole, in bytes; the rest is read and counted.
-const LONGEST_BODY: usize = 64 << 20;
-/// Memory that is kept from one answer to the next, in bytes, of each of the buffers.
+/// Memory of the head that is kept from one answer to the next, in bytes.
 const KEPT: usize = 16 << 10;
 
 /// One answer. It serves one after another, and keeps its buffers.
 #[derive(Default)]
 pub struct Response {
     state: State,
-    /// The beginning of a head that is not whole yet; later the head of an answer whose body is gathered.
+    /// The beginning of a head that is not whole yet; later the head of an answer whose body is handed over whole.
     head: Vec<u8>,
     fields: Vec<FieldPlace>,
-    /// The body so far, where it is gathered.
-    gathered: Vec<u8>,
-    /// The body went on after what was gathered.
-    is_cut: bool,
+    content: Content,
     /// Whether the connection may serve again, by what the answer says.
     keep_alive: bool,
     /// Not all of the request was written.
@@ -37,8 +33,7 @@ pub struct Response {
 enum State {
     #[default]
     Head,
-    /// The body, and what cuts it into events, if anything does.
-    Body(Body, Option<Frames>),
+    Body(Body),
     Done,
 }
 
@@ -46,11 +41,9 @@ impl Response {
     /// Forgets the answer before.
     pub fn begin(&mut self) {
         self.state = State::Head;
-        for buffer in [&mut self.head, &mut self.gathered] {
-            buffer.clear();
-            buffer.shrink_to(KEPT);
-        }
-        (self.is_cut, self.is_cut_short) = (false, false);
+        self.head.clear();
+        self.head.shrink_to(KEPT);
+        self.is_cut_short = false;
     }
 
     /// Whether it was read to its end.
@@ -94,8 +87,8 @@ impl Response {
     pub fn end(&mut self, arrival: Arrival, receiver: &mut impl Receiver) -> Result<(), Failure> {
         match &self.state {
             State::Head => Err(Failure::new(FailureKind::Reset, "closed before the answer's head was complete")),
-            State::Body(body, _) if body.ends_with_connection() => self.finish(arrival, receiver),
-            State::Body(..) => Err(Failure::new(FailureKind::Truncated, "the connection was closed in mid-answer")),
+            State::Body(body) if body.ends_with_connection() => self.finish(arrival, receiver),
+            State::Body(_) => Err(Failure::new(FailureKind::Truncated, "the connection was closed in mid-answer")),
             State::Done => Ok(()),
         }
     }
@@ -113,10 +106,11 @@ impl Response {
             self.head.extend_from_slice(input);
         }
         let bytes = if before > 0 { &mut self.head[..] } else { &mut *input };
-        let Some(parsed) = parse_head(bytes, &mut self.fields)? else {
-            if bytes.len() > LONGEST_HEAD {
-                return Err(Failure::new(FailureKind::Malformed, "the answer's head is longer than 256 KiB"));
-            }
+        let parsed = parse_head(bytes, &mut self.fields)?;
+        if parsed.as_ref().map_or(bytes.len(), |head| head.length) > LONGEST_HEAD {
+            return Err(Failure::new(FailureKind::Malformed, "the answer's head is longer than 256 KiB"));
+        }
+        let Some(parsed) = parsed else {
             if before == 0 {
                 self.head.extend_from_slice(input);
             }
@@ -136,13 +130,12 @@ impl Response {
             let (head, body) = input.split_at_mut(used);
             (head, &*body)
         };
-        parsed.check_encoding(head)?;
         self.keep_alive = parsed.keep_alive;
-        let content_type = std::str::from_utf8(&head[parsed.content_type]).unwrap_or_default();
-        match (receiver.head(parsed.status, content_type), &parsed.body) {
-            (Delivery::Events(framing), _) => self.state = State::Body(parsed.body, Some(Frames::new(framing))),
+        let text = |place| std::str::from_utf8(&head[place]).unwrap_or_default();
+        self.content.begin(parsed.status, text(parsed.content_type), text(parsed.encoding), receiver)?;
+        match &parsed.body {
             // The whole of it has come: nothing need be copied.
-            (Delivery::Whole, Body::Length(length)) if *length <= body.len() as u64 => {
+            Body::Length(length) if self.content.is_plain() && *length <= body.len() as u64 => {
                 let is_all = *length == body.len() as u64;
                 let body = &body[..*length as usize];
                 stamps.received_bytes += *length;
@@ -151,9 +144,11 @@ impl Response {
                 let fields = Fields::of(head, &self.fields);
                 receiver.whole(Whole { fields, body, is_cut: false }, arrival)?;
             }
-            (Delivery::Whole, _) => {
-                self.head = head.to_vec();
-                self.state = State::Body(parsed.body, None);
+            _ => {
+                self.state = State::Body(parsed.body);
+                if before == 0 && self.content.is_whole() {
+                    self.head.extend_from_slice(&input[..used]);
+                }
             }
         }
         Ok(Some(used))
@@ -166,20 +161,12 @@ impl Response {
         stamps: &mut Stamps,
         receiver: &mut impl Receiver,
     ) -> Result<(), Failure> {
-        let State::Body(body, frames) = &mut self.state else { return Ok(()) };
+        let State::Body(body) = &mut self.state else { return Ok(()) };
         stamps.received_bytes += input.len() as u64;
         while !body.is_done() {
             let piece = body.take(input)?;
             let (taken, rest) = input.split_at(piece.framing + piece.data);
-            let data = &taken[piece.framing..];
-            match frames {
-                Some(frames) => frames.feed(data, &mut |name, data| receiver.event(name, data, arrival))?,
-                None => {
-                    let kept = data.len().min(LONGEST_BODY - self.gathered.len());
-                    self.is_cut |= kept < data.len();
-                    self.gathered.extend_from_slice(&data[..kept]);
-                }
-            }
+            self.content.feed(&taken[piece.framing..], arrival, receiver)?;
             input = rest;
             if taken.is_empty() {
                 return Ok(());
@@ -191,22 +178,20 @@ impl Response {
 
     /// The body is over.
     fn finish(&mut self, arrival: Arrival, receiver: &mut impl Receiver) -> Result<(), Failure> {
-        match std::mem::replace(&mut self.state, State::Done) {
-            State::Body(_, Some(mut frames)) => frames.finish(&mut |name, data| receiver.event(name, data, arrival)),
-            State::Body(_, None) => {
-                let fields = Fields::of(&mut self.head, &self.fields);
-                receiver.whole(Whole { fields, body: &self.gathered, is_cut: self.is_cut }, arrival)
-            }
-            State::Head | State::Done => Ok(()),
-        }
+        self.state = State::Done;
+        let fields = if self.content.is_whole() { Fields::of(&mut self.head, &self.fields) } else { Fields::default() };
+        self.content.finish(fields, arrival, receiver)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::client::Delivery;
+    use flate2::{Compression, write::GzEncoder};
     use inferometer_abi::documents::Framing;
     use proptest::prelude::*;
+    use std::io::Write;
 
     /// What a receiver was told.
     #[derive(Debug, Default, PartialEq, Eq)]
@@ -255,21 +240,33 @@ mod tests {
         (ended, told, stamps.received_bytes, response.keeps_alive())
     }
 
+    fn gzip(body: &[u8]) -> Vec<u8> {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+        encoder.write_all(body).unwrap();
+        encoder.finish().unwrap()
+    }
+
     /// Answers as servers send them.
     fn wires() -> impl Strategy<Value = Vec<u8>> {
         let body = prop::collection::vec("data: [a-z]{1,9}\n\n|: ping\n\n|event: x\ndata: é\n\n", 0..8)
             .prop_map(|all| all.concat());
         let kind = prop::sample::select(vec!["text/event-stream", "application/json"]);
         let early = prop::sample::select(vec!["", "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"]);
-        (body, kind, early, 0..3_usize, 1..30_usize).prop_map(|(body, kind, early, coding, chunk)| {
+        (body, kind, early, 0..6_usize, 1..30_usize).prop_map(|(body, kind, early, coding, chunk)| {
             let head = format!("{early}HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nX-Name: Value\r\n");
             let mut wire = head.into_bytes();
-            match coding {
-                0 => wire.extend(format!("Content-Length: {}\r\n\r\n{body}", body.len()).bytes()),
-                1 => wire.extend(format!("Connection: close\r\n\r\n{body}").bytes()),
+            let body = if coding < 3 {
+                body.into_bytes()
+            } else {
+                wire.extend_from_slice(b"Content-Encoding: gzip\r\n");
+                gzip(body.as_bytes())
+            };
+            match coding % 3 {
+                0 => wire.extend(format!("Content-Length: {}\r\n\r\n", body.len()).bytes().chain(body)),
+                1 => wire.extend(b"Connection: close\r\n\r\n".iter().copied().chain(body)),
                 _ => {
                     wire.extend_from_slice(b"Transfer-Encoding: chunked\r\n\r\n");
-                    for piece in body.as_bytes().chunks(chunk) {
+                    for piece in body.chunks(chunk) {
                         wire.extend(format!("{:x}\r\n", piece.len()).bytes());
                         wire.extend_from_slice(piece);
                         wire.extend_from_slice(b"\r\n");
@@ -306,6 +303,27 @@ mod tests {
             }
             let _ = read(&wire, &cuts);
         }
+    }
+
+    #[test]
+    fn a_coded_answer_is_handed_over_as_it_was_and_counted_as_it_came() {
+        let coded = |name: &str, status: u16, body: &[u8]| {
+            let head =
+                format!("HTTP/1.1 {status} x\r\nContent-Encoding: {name}\r\nContent-Length: {}\r\n\r\n", body.len());
+            [head.as_bytes(), body].concat()
+        };
+        let body = gzip(b"an answer");
+        let (ended, told, received, keeps_alive) = read(&coded("gzip", 200, &body), &[7, 90]);
+        assert_eq!((ended, told.whole.as_deref()), (Ok(()), Some(&b"an answer"[..])));
+        assert_eq!((received, keeps_alive), (body.len() as u64, true));
+        let (ended, told, ..) = read(&coded("br", 200, &body), &[]);
+        assert!(ended.unwrap_err().message.contains("'br' coding"));
+        assert_eq!((told.status, told.whole), (200, None));
+        // What a server says in refusing is told as far as it can be read.
+        assert_eq!(read(&coded("br", 503, b"x"), &[]).1.whole.as_deref(), Some(&b"x"[..]));
+        let (ended, told, ..) = read(&coded("gzip", 503, &body[..body.len() - 8]), &[]);
+        assert_eq!((ended, told.whole.as_deref()), (Ok(()), Some(&b"an answer"[..])));
+        assert_eq!(read(&coded("gzip", 200, &body[..12]), &[]).0.unwrap_err().kind, FailureKind::Truncated);
     }
 
     #[test]

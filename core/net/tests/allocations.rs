@@ -5,13 +5,17 @@
 use inferometer_abi::documents::Framing;
 use inferometer_model::{Clock, Failure};
 use inferometer_net::{
-    Arrival, Client, Delivery, Destination, Head, Lane, Receiver, RequestIds, Sending, Stamps, Usage, Whole,
+    Arrival, Client, Delivery, Destination, Head, Lane, Limits, Receiver, RequestIds, Sending, Stamps, Usage, Whole,
 };
 use std::{
     io::{Read as _, Write as _},
     net::TcpListener,
     thread,
+    time::Duration,
 };
+
+/// Time-outs, as they nearly always are: there, and not met.
+const LONG: Option<Duration> = Some(Duration::from_secs(600));
 
 #[derive(Default)]
 struct Counter {
@@ -63,10 +67,14 @@ fn an_event_costs_no_allocation() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let serving = thread::spawn(move || server(&listener, 3));
-    let destination = Destination { authority: address.to_string(), addresses: vec![address] };
+    let destination = Destination::direct(address.to_string(), vec![address]);
     let head = Head::new("POST", "/", &destination, []).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let client = Client::new(Clock::start(), vec![destination], Usage { pooled: true, stamped: true });
+    let client = Client::new(
+        Clock::start(),
+        vec![destination],
+        Usage { pooled: true, stamped: true, limits: Limits { connect: LONG, first_byte: LONG, idle: LONG } },
+    );
     let allocations = |events: usize| {
         let body = vec![b'x'; events];
         let (mut stamps, mut counter) = (Stamps::EMPTY, Counter::default());

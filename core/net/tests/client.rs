@@ -5,7 +5,7 @@
 use inferometer_abi::{documents::Framing, types::ABSENT_NS};
 use inferometer_model::{Clock, Failure, FailureKind};
 use inferometer_net::{
-    Arrival, Client, Delivery, Destination, Head, Lane, Receiver, RequestIds, Sending, Stamps, Usage, Whole,
+    Arrival, Client, Delivery, Destination, Head, Lane, Limits, Receiver, RequestIds, Sending, Stamps, Usage, Whole,
 };
 use std::{
     io::{Read as _, Write as _},
@@ -92,9 +92,13 @@ impl Receiver for Keeper {
 
 /// Sends so many requests one after another over one client.
 fn requests(address: SocketAddr, count: usize, body: &[u8]) -> Vec<(Result<(), Failure>, Stamps, Keeper)> {
-    let destination = Destination { authority: address.to_string(), addresses: vec![address] };
+    let destination = Destination::direct(address.to_string(), vec![address]);
     let head = Head::new("POST", "/", &destination, []).unwrap();
-    let client = Client::new(Clock::start(), vec![destination], Usage { pooled: true, stamped: true });
+    let client = Client::new(
+        Clock::start(),
+        vec![destination],
+        Usage { pooled: true, stamped: true, limits: Limits::default() },
+    );
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let mut results = Vec::new();

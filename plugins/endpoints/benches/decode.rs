@@ -3,7 +3,7 @@
 //! `cargo bench --package inferometer-endpoints --bench decode`
 
 use divan::{Bencher, black_box, counter::BytesCount};
-use inferometer_endpoints::Chat;
+use inferometer_endpoints::{Chat, Completions, Gemini, Messages, Ollama, Responses};
 use inferometer_plugin_sdk::{
     RVec,
     api::Endpoint,
@@ -22,11 +22,15 @@ fn unusual(answer: &str) -> String {
 }
 
 fn event(bencher: Bencher<'_, '_>, data: &str) {
+    event_of(bencher, &Chat, data);
+}
+
+fn event_of(bencher: Bencher<'_, '_>, endpoint: &dyn Endpoint, data: &str) {
     let (event, mut scratch) = (Event::new(data.as_bytes()), RVec::with_capacity(4096));
     bencher.counter(BytesCount::of_str(data)).bench_local(move || {
         let mut delta = Delta::EMPTY;
         scratch.clear();
-        Chat.on_event(black_box(&event), &mut delta, &mut scratch).expect("it is well formed");
+        endpoint.on_event(black_box(&event), &mut delta, &mut scratch).expect("it is well formed");
         delta
     });
 }
@@ -64,6 +68,37 @@ fn body_fast(bencher: Bencher<'_, '_>) {
 #[divan::bench(sample_size = 1_000)]
 fn body_thorough(bencher: Bencher<'_, '_>) {
     body(bencher, &unusual(BODY));
+}
+
+/// An event of each API that brings a piece of text, as real servers and the APIs' descriptions have it.
+#[divan::bench(sample_size = 1_000, args = ["completions", "gemini", "messages", "ollama", "responses", "usage"])]
+fn event_of_each_api(bencher: Bencher<'_, '_>, name: &str) {
+    let (endpoint, data): (&dyn Endpoint, &str) = match name {
+        "completions" => (
+            &Completions,
+            r#"{"id":"cmpl-83faed85e421e9ec","object":"text_completion","created":1795293206,"model":"tiny","choices":[{"index":0,"text":" public","logprobs":null,"finish_reason":null,"stop_reason":null,"prompt_token_ids":null,"token_ids":null}]}"#,
+        ),
+        "gemini" => (
+            &Gemini,
+            r#"{"candidates":[{"content":{"parts":[{"text":" token"}],"role":"model"},"index":0}],"usageMetadata":{"promptTokenCount":12,"candidatesTokenCount":5,"totalTokenCount":17},"modelVersion":"gemini","responseId":"r1"}"#,
+        ),
+        "messages" => {
+            (&Messages, r#"{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":" Lesser"}}"#)
+        }
+        "ollama" => (
+            &Ollama,
+            r#"{"model":"llama3.2","created_at":"2026-11-21T20:32:29.385406455Z","message":{"role":"assistant","content":" sky"},"done":false}"#,
+        ),
+        "responses" => (
+            &Responses,
+            r#"{"content_index":0,"delta":"OR","item_id":"msg_a6455d52203d78d7","logprobs":[],"output_index":0,"sequence_number":6,"type":"response.output_text.delta"}"#,
+        ),
+        _ => (
+            &Chat,
+            r#"{"id":"chatcmpl-1","object":"chat.completion.chunk","created":1795293149,"model":"m","choices":[],"usage":{"prompt_tokens":27,"completion_tokens":8,"total_tokens":35,"prompt_tokens_details":{"cached_tokens":0}}}"#,
+        ),
+    };
+    event_of(bencher, endpoint, data);
 }
 
 fn main() {

@@ -20,9 +20,10 @@ pub(crate) struct Object<'a> {
     is_empty: bool,
 }
 
-struct Extra<'a> {
-    key: String,
-    value: &'a RawValue,
+/// A member of the user's extra fields.
+pub(crate) struct Extra<'a> {
+    pub(crate) key: String,
+    pub(crate) value: &'a RawValue,
     is_written: bool,
 }
 
@@ -55,6 +56,25 @@ impl<'a> Object<'a> {
         };
         self.extra(i)?;
         Ok(Some(self.extras[i].value.get()))
+    }
+
+    /// Writes a member that is an object of what `members` writes, with the extras' object under `key` laid over it; if they
+    /// have something else there, that.
+    ///
+    /// # Errors
+    /// Those of `members`.
+    pub(crate) fn object(&mut self, key: &str, members: impl FnOnce(&mut Object<'_>) -> Result<()>) -> Result<()> {
+        let extra = self.extras.iter().find(|extra| extra.key == key).map(|extra| extra.value.get());
+        if extra.is_some_and(|extra| !extra.starts_with('{')) {
+            return self.member(key, |_| Ok(())).map(drop);
+        }
+        self.key(key)?;
+        let mut object = Object::open(self.out, extra.unwrap_or_default())?;
+        members(&mut object)?;
+        object.extras()?;
+        object.close();
+        self.extras.iter_mut().filter(|extra| extra.key == key).for_each(|extra| extra.is_written = true);
+        Ok(())
     }
 
     /// Writes those extras that have replaced nothing so far.
@@ -116,7 +136,10 @@ pub(crate) fn json<T: Serialize + ?Sized>(value: &T) -> impl FnOnce(&mut RVec<u8
 }
 
 /// The members of a JSON object in their order; of those that come twice the last counts, in the place of the first.
-fn read_extras(text: &str) -> Result<Vec<Extra<'_>>> {
+///
+/// # Errors
+/// When `text` is no JSON object.
+pub(crate) fn read_extras(text: &str) -> Result<Vec<Extra<'_>>> {
     struct Members;
 
     impl<'de> Visitor<'de> for Members {
@@ -181,6 +204,21 @@ mod tests {
     #[test]
     fn of_extras_given_twice_the_last_counts() {
         assert_eq!(written(r#"{"a": 2, "k": 1, "a": 3}"#), r#"{"a":3,"b":"x\"\n","k":1,"z":true}"#);
+    }
+
+    #[test]
+    fn extras_are_laid_over_an_object_within_too() {
+        let written = |extras: &'static str| {
+            let mut out = RVec::new();
+            let mut object = Object::open(&mut out, extras).unwrap();
+            object.object("o", |o| o.member("a", json(&1)).map(drop)).unwrap();
+            object.extras().unwrap();
+            object.close();
+            String::from_utf8(out.into()).unwrap()
+        };
+        assert_eq!(written(""), r#"{"o":{"a":1}}"#);
+        assert_eq!(written(r#"{"b":0,"o":{"c":3,"a":2}}"#), r#"{"o":{"a":2,"c":3},"b":0}"#);
+        assert_eq!(written(r#"{"o":null}"#), r#"{"o":null}"#);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use crate::{
     body::{Object, json, list},
     openai::{self, Dialect, request},
+    turns::{audio_format, strings},
 };
 use inferometer_plugin_sdk::{
     Component, NoOptions, RVec,
@@ -56,7 +57,11 @@ impl Endpoint for Chat {
     }
 }
 
-fn write_message(out: &mut RVec<u8>, message: &Message<'_>) -> Result<()> {
+/// Writes a message with its parts.
+///
+/// # Errors
+/// When the API has no words for a part.
+pub(crate) fn write_message(out: &mut RVec<u8>, message: &Message<'_>) -> Result<()> {
     let mut object = Object::open(out, message.extra_json.as_str())?;
     object.member("role", json(message.role.as_str()))?;
     object.member("content", |out| match message.parts.as_slice() {
@@ -75,7 +80,7 @@ fn write_part(out: &mut RVec<u8>, part: &Part<'_>) -> Result<()> {
         PartKind::TEXT => strings(out, &[("type", "text"), ("text", data)]),
         PartKind::IMAGE => typed(out, "image_url", &[("url", data)]),
         PartKind::VIDEO => typed(out, "video_url", &[("url", data)]),
-        PartKind::AUDIO => typed(out, "input_audio", &[("data", data), ("format", audio_format(&part.mime)?)]),
+        PartKind::AUDIO => typed(out, "input_audio", &[("data", data), ("format", audio_format("chat", &part.mime)?)]),
         PartKind(kind) => Err(Error::new(
             ErrorKind::UNSUPPORTED,
             format!("`chat` cannot send a part of kind {kind}; it knows text, images, audio and video"),
@@ -90,27 +95,6 @@ fn typed(out: &mut RVec<u8>, name: &str, members: &[(&str, &str)]) -> Result<()>
     object.member(name, |out| strings(out, members))?;
     object.close();
     Ok(())
-}
-
-fn strings(out: &mut RVec<u8>, members: &[(&str, &str)]) -> Result<()> {
-    let mut object = Object::open(out, "")?;
-    for (key, value) in members {
-        object.member(key, json(value))?;
-    }
-    object.close();
-    Ok(())
-}
-
-/// The API's name of an audio format, which a data set may give as a media type.
-fn audio_format(mime: &str) -> Result<&str> {
-    match mime.strip_prefix("audio/").unwrap_or(mime) {
-        "" => Err(Error::config(
-            "an audio part without a format is a URL, and `chat` sends audio as base64 only; give the data and its format",
-        )),
-        "mpeg" => Ok("mp3"),
-        "x-wav" | "wave" => Ok("wav"),
-        format => Ok(format),
-    }
 }
 
 #[cfg(test)]

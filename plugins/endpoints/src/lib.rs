@@ -9,13 +9,57 @@
 
 mod body;
 mod chat;
+mod cohere;
 mod completions;
+mod embeddings;
+mod found;
+mod gemini;
+mod huggingface;
+mod image_retrieval;
+mod images;
+mod kserve;
+mod listed;
+mod messages;
+mod multipart;
+mod ollama;
 mod openai;
+mod parts;
+mod rankings;
+mod raw;
+mod reading;
+mod responses;
 mod scan;
+mod solido;
+mod table;
+mod template;
+mod transcription;
+mod turns;
 mod usage;
+mod video;
+
+#[cfg(test)]
+mod samples;
+#[cfg(test)]
+mod testing;
 
 pub use chat::Chat;
+pub use cohere::CohereChat;
 pub use completions::Completions;
+pub use embeddings::{ChatEmbeddings, Embeddings, NimEmbeddings};
+pub use gemini::Gemini;
+pub use huggingface::HuggingfaceGenerate;
+pub use image_retrieval::ImageRetrieval;
+pub use images::{ImageEdit, ImageGeneration};
+pub use kserve::Kserve;
+pub use messages::Messages;
+pub use ollama::{Ollama, OllamaGenerate};
+pub use rankings::{CohereRankings, HfTeiRankings, NimRankings};
+pub use raw::Raw;
+pub use responses::Responses;
+pub use solido::SolidoRag;
+pub use template::Template;
+pub use transcription::AudioTranscription;
+pub use video::VideoGeneration;
 
 inferometer_plugin_sdk::endpoint! {
     name: "chat",

@@ -29,6 +29,12 @@ impl<'a> Cursor<'a> {
         self.rest.is_empty()
     }
 
+    /// What is left.
+    #[inline]
+    pub(crate) fn rest(&self) -> &'a [u8] {
+        self.rest
+    }
+
     /// Passes white space.
     #[inline]
     pub(crate) fn space(&mut self) {
@@ -138,6 +144,18 @@ impl<'a> Cursor<'a> {
         Some(())
     }
 
+    /// Passes a list of numbers that is not empty.
+    #[inline]
+    pub(crate) fn numbers(&mut self) -> Option<()> {
+        let mut is_empty = true;
+        self.list(|c| {
+            is_empty = false;
+            c.rest = behind_number(c.rest)?;
+            Some(())
+        })?;
+        (!is_empty).then_some(())
+    }
+
     /// Passes a string or `null`, which counts as an empty one.
     #[inline]
     pub(crate) fn string_or_null(&mut self) -> Option<Span> {
@@ -151,6 +169,21 @@ impl<'a> Cursor<'a> {
         self.rest = behind_string(self.rest)?;
         // No more is left than there was.
         Some(Span { off: self.len - before as u32 + 1, len: (before - self.rest.len()) as u32 - 2 })
+    }
+
+    /// Passes a word, a truth or `null`, which is the empty word, and tells it as it stands there. Gives up on a word with
+    /// escapes and on anything else.
+    #[inline]
+    pub(crate) fn word(&mut self) -> Option<&'a [u8]> {
+        let start = self.rest;
+        let span = match start.first()? {
+            b'"' => 1..=self.string()?.len as usize,
+            b't' => self.require(b"true").map(|()| 0..=3)?,
+            b'f' => self.require(b"false").map(|()| 0..=4)?,
+            _ => return self.require(b"null").map(|()| &[][..]),
+        };
+        let word = &start[span];
+        (!word.contains(&b'\\')).then_some(word)
     }
 
     /// Passes a whole number of at most nine digits.

@@ -1,70 +1,289 @@
-//! Token counts as servers report them: one table of the names that vendors use.
+//! Token counts as servers report them: one table of the names that vendors use, read the fast way and the thorough way.
 //!
 //! A count that is missing, null or no whole number is absent; zero is a count.
 
-use inferometer_plugin_sdk::types::{Delta, NO_COUNT};
+use crate::scan::Cursor;
+use inferometer_plugin_sdk::types::{Delta, NO_COUNT, UsageDetail};
 use serde_json::Value;
 
 /// Keys from an object down to a value within it.
 pub(crate) type Path = &'static [&'static str];
 
-/// A name of a count, and what has to be added to it, where present, to make it the whole.
-struct Name {
-    path: Path,
-    plus: &'static [&'static str],
+/// Makes the numbers that usage may hold, and where each stands in it: under a key, or under a key of an object in it.
+macro_rules! parts {
+    ($($part:ident = $($key:literal)/+;)*) => {
+        /// A number that usage may hold.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub(crate) enum Part { $($part),* }
+
+        const PARTS: &[(Part, Path)] = &[$((Part::$part, &[$($key),+])),*];
+
+        /// The first key of each, for a scan.
+        static KEYS: [&[u8]; PARTS.len()] = [$([$($key),+][0].as_bytes()),*];
+    };
 }
 
-const fn plain(path: Path) -> Name {
-    Name { path, plus: &[] }
+// The most usual ones come first: a scan compares in this order.
+parts! {
+    PromptTokens = "prompt_tokens";
+    CompletionTokens = "completion_tokens";
+    TotalTokens = "total_tokens";
+    InputTokens = "input_tokens";
+    OutputTokens = "output_tokens";
+    PromptTokenCount = "promptTokenCount";
+    CandidatesTokenCount = "candidatesTokenCount";
+    TotalTokenCount = "totalTokenCount";
+    ThoughtsTokenCount = "thoughtsTokenCount";
+    CachedContentTokenCount = "cachedContentTokenCount";
+    ToolUsePromptTokenCount = "toolUsePromptTokenCount";
+    CacheCreationInputTokens = "cache_creation_input_tokens";
+    CacheReadInputTokens = "cache_read_input_tokens";
+    PromptCached = "prompt_tokens_details" / "cached_tokens";
+    PromptAudio = "prompt_tokens_details" / "audio_tokens";
+    PromptCacheWrite = "prompt_tokens_details" / "cache_write_tokens";
+    CompletionReasoning = "completion_tokens_details" / "reasoning_tokens";
+    CompletionAudio = "completion_tokens_details" / "audio_tokens";
+    CompletionAccepted = "completion_tokens_details" / "accepted_prediction_tokens";
+    CompletionRejected = "completion_tokens_details" / "rejected_prediction_tokens";
+    InputCached = "input_tokens_details" / "cached_tokens";
+    InputAudio = "input_tokens_details" / "audio_tokens";
+    InputCacheWrite = "input_tokens_details" / "cache_write_tokens";
+    InputTokenAudio = "input_token_details" / "audio_tokens";
+    OutputReasoning = "output_tokens_details" / "reasoning_tokens";
+    OutputAudio = "output_tokens_details" / "audio_tokens";
+    CachedTokens = "cached_tokens";
+    ReasoningTokens = "reasoning_tokens";
+    PromptCacheHitTokens = "prompt_cache_hit_tokens";
+    PromptCacheMissTokens = "prompt_cache_miss_tokens";
+    CamelInputTokens = "inputTokens";
+    CamelOutputTokens = "outputTokens";
+    CamelTotalTokens = "totalTokens";
+    CamelCacheReadInputTokens = "cacheReadInputTokens";
+    CamelCacheWriteInputTokens = "cacheWriteInputTokens";
+    InputTokenCount = "input_token_count";
+    GeneratedTokenCount = "generated_token_count";
+    PromptEvalCount = "prompt_eval_count";
+    EvalCount = "eval_count";
+    InputLength = "input_length";
+    GeneratedTokens = "generated_tokens";
+}
+
+/// The names of one count, of which the first that is there counts.
+struct Names {
+    names: &'static [Name],
+    /// The parts that they begin with, a bit each.
+    mask: u64,
+}
+
+const fn names(names: &'static [Name]) -> Names {
+    let (mut mask, mut at) = (0, 0);
+    while at < names.len() {
+        mask |= 1 << names[at].part as u32;
+        at += 1;
+    }
+    Names { names, mask }
+}
+
+/// A name of a count, and what has to be added to it, where present, to make it the whole.
+struct Name {
+    part: Part,
+    plus: &'static [Part],
+}
+
+const fn plain(part: Part) -> Name {
+    Name { part, plus: &[] }
 }
 
 /// Where in an answer its usage may be; the first that is an object and not empty counts.
 const PLACES: [Path; 4] = [&["usage", "tokens"], &["usage"], &["usageMetadata"], &["meta", "tokens"]];
 
 /// Anthropic's and Bedrock's prompts do not include what came from or went into the cache.
-const PROMPT: [Name; 5] = [
-    plain(&["prompt_tokens"]),
-    Name { path: &["input_tokens"], plus: &["cache_read_input_tokens", "cache_creation_input_tokens"] },
-    plain(&["promptTokenCount"]),
-    Name { path: &["inputTokens"], plus: &["cacheReadInputTokens", "cacheWriteInputTokens"] },
-    plain(&["input_token_count"]),
+static PROMPT: Names = names(&[
+    plain(Part::PromptTokens),
+    Name { part: Part::InputTokens, plus: &[Part::CacheReadInputTokens, Part::CacheCreationInputTokens] },
+    plain(Part::PromptTokenCount),
+    Name { part: Part::CamelInputTokens, plus: &[Part::CamelCacheReadInputTokens, Part::CamelCacheWriteInputTokens] },
+    plain(Part::InputTokenCount),
+    plain(Part::PromptEvalCount),
+    plain(Part::InputLength),
+]);
+
+/// Gemini's candidates do not include its thoughts, and there are none where an answer ends in thought.
+static COMPLETION: Names = names(&[
+    plain(Part::CompletionTokens),
+    plain(Part::OutputTokens),
+    Name { part: Part::CandidatesTokenCount, plus: &[Part::ThoughtsTokenCount] },
+    plain(Part::ThoughtsTokenCount),
+    plain(Part::CamelOutputTokens),
+    plain(Part::GeneratedTokenCount),
+    plain(Part::EvalCount),
+    plain(Part::GeneratedTokens),
+]);
+
+static CACHED: Names = names(&[
+    plain(Part::PromptCached),
+    plain(Part::InputCached),
+    plain(Part::CacheReadInputTokens),
+    plain(Part::PromptCacheHitTokens),
+    plain(Part::CachedContentTokenCount),
+    plain(Part::CamelCacheReadInputTokens),
+    plain(Part::CachedTokens),
+]);
+
+static REASONING: Names = names(&[
+    plain(Part::CompletionReasoning),
+    plain(Part::OutputReasoning),
+    plain(Part::ThoughtsTokenCount),
+    plain(Part::ReasoningTokens),
+]);
+
+static DETAILS: [(UsageDetail, Names); 8] = [
+    (
+        UsageDetail::TOTAL,
+        names(&[plain(Part::TotalTokens), plain(Part::TotalTokenCount), plain(Part::CamelTotalTokens)]),
+    ),
+    (
+        UsageDetail::CACHE_WRITE,
+        names(&[
+            plain(Part::CacheCreationInputTokens),
+            plain(Part::CamelCacheWriteInputTokens),
+            plain(Part::PromptCacheWrite),
+            plain(Part::InputCacheWrite),
+        ]),
+    ),
+    (UsageDetail::CACHE_MISS, names(&[plain(Part::PromptCacheMissTokens)])),
+    (
+        UsageDetail::PROMPT_AUDIO,
+        names(&[plain(Part::PromptAudio), plain(Part::InputAudio), plain(Part::InputTokenAudio)]),
+    ),
+    (UsageDetail::COMPLETION_AUDIO, names(&[plain(Part::CompletionAudio), plain(Part::OutputAudio)])),
+    (UsageDetail::ACCEPTED_PREDICTION, names(&[plain(Part::CompletionAccepted)])),
+    (UsageDetail::REJECTED_PREDICTION, names(&[plain(Part::CompletionRejected)])),
+    (UsageDetail::TOOL_PROMPT, names(&[plain(Part::ToolUsePromptTokenCount)])),
 ];
 
-/// Gemini's candidates do not include its thoughts.
-const COMPLETION: [Name; 5] = [
-    plain(&["completion_tokens"]),
-    plain(&["output_tokens"]),
-    Name { path: &["candidatesTokenCount"], plus: &["thoughtsTokenCount"] },
-    plain(&["outputTokens"]),
-    plain(&["generated_token_count"]),
-];
+/// The numbers of an answer's usage, by their names.
+#[derive(Clone, Copy)]
+pub(crate) struct Counts {
+    numbers: [u64; PARTS.len()],
+    /// Which of them are there, a bit each.
+    present: u64,
+}
 
-const CACHED: [Name; 7] = [
-    plain(&["prompt_tokens_details", "cached_tokens"]),
-    plain(&["input_tokens_details", "cached_tokens"]),
-    plain(&["cache_read_input_tokens"]),
-    plain(&["prompt_cache_hit_tokens"]),
-    plain(&["cachedContentTokenCount"]),
-    plain(&["cacheReadInputTokens"]),
-    plain(&["cached_tokens"]),
-];
+impl Counts {
+    /// None so far.
+    pub(crate) const NONE: Self = Self { numbers: [0; PARTS.len()], present: 0 };
 
-const REASONING: [Name; 4] = [
-    plain(&["completion_tokens_details", "reasoning_tokens"]),
-    plain(&["output_tokens_details", "reasoning_tokens"]),
-    plain(&["thoughtsTokenCount"]),
-    plain(&["reasoning_tokens"]),
-];
+    /// Takes down a number.
+    #[inline]
+    pub(crate) fn set(&mut self, part: Part, number: u64) {
+        self.numbers[part as usize] = number;
+        self.present |= 1 << part as u32;
+    }
+
+    /// Whether a number was taken down.
+    #[inline]
+    pub(crate) fn has(&self, part: Part) -> bool {
+        self.present & 1 << part as u32 != 0
+    }
+
+    fn get(&self, part: Part) -> Option<u64> {
+        self.has(part).then(|| self.numbers[part as usize])
+    }
+
+    /// Takes down what `usage`, an object, holds.
+    pub(crate) fn read(&mut self, usage: &Value) {
+        for (part, path) in PARTS {
+            if let Some(number) = at(usage, path).and_then(Value::as_u64) {
+                self.set(*part, number);
+            }
+        }
+    }
+
+    /// Passes an object or `null` and takes down what it holds, as [`Counts::read`] does. Gives up on anything odd.
+    pub(crate) fn scan(&mut self, c: &mut Cursor<'_>) -> Option<()> {
+        let mut outer: u64 = 0;
+        if c.eat(b"null") {
+            return Some(());
+        }
+        c.object(|c| {
+            let key = c.any_key()?;
+            let Some(at) = KEYS.iter().position(|known| *known == key) else {
+                // An envelope within the envelope.
+                return (key != b"tokens").then(|| c.pass_value())?;
+            };
+            let bit = 1 << at;
+            (outer & bit == 0).then_some(())?;
+            outer |= bit;
+            match PARTS[at] {
+                (part, [_]) => self.scan_count(part, c),
+                _ if c.eat(b"null") => Some(()),
+                (_, path) => self.scan_details(path[0], c),
+            }
+        })
+    }
+
+    fn scan_details(&mut self, outer: &str, c: &mut Cursor<'_>) -> Option<()> {
+        let mut seen: u64 = 0;
+        c.object(|c| {
+            let key = c.any_key()?;
+            let is_it = |(_, path): &&(Part, Path)| path.len() == 2 && path[0] == outer && path[1].as_bytes() == key;
+            let Some((part, _)) = PARTS.iter().find(is_it) else { return c.pass_value() };
+            let bit = 1 << *part as u32;
+            (seen & bit == 0).then_some(())?;
+            seen |= bit;
+            self.scan_count(*part, c)
+        })
+    }
+
+    fn scan_count(&mut self, part: Part, c: &mut Cursor<'_>) -> Option<()> {
+        if !c.eat(b"null") {
+            self.set(part, c.count()?.into());
+        }
+        Some(())
+    }
+
+    /// Tells `delta` what the numbers come to.
+    pub(crate) fn tell(&self, delta: &mut Delta) {
+        if self.present == 0 {
+            return;
+        }
+        for (names, place) in [
+            (&PROMPT, &mut delta.prompt_tokens),
+            (&COMPLETION, &mut delta.completion_tokens),
+            (&CACHED, &mut delta.cached_tokens),
+            (&REASONING, &mut delta.reasoning_tokens),
+        ] {
+            *place = self.count(names).unwrap_or(NO_COUNT);
+        }
+        for (detail, names) in &DETAILS {
+            if let Some(count) = self.count(names) {
+                delta.set_detail(*detail, count);
+            }
+        }
+    }
+
+    #[inline]
+    fn count(&self, names: &Names) -> Option<u32> {
+        if self.present & names.mask == 0 {
+            return None;
+        }
+        let found = names.names.iter().find_map(|name| {
+            let plus = name.plus.iter().filter_map(|part| self.get(*part));
+            Some(plus.fold(self.get(name.part)?, u64::saturating_add))
+        });
+        found.and_then(|n| u32::try_from(n).ok()).filter(|n| *n != NO_COUNT)
+    }
+}
 
 /// Puts the counts of `answer`, an event or a body, into `delta`. Whether it reports any usage.
 pub(crate) fn read(answer: &Value, delta: &mut Delta) -> bool {
     let is_filled = |value: &&Value| value.as_object().is_some_and(|members| !members.is_empty());
     let mut places = PLACES.iter().filter_map(|path| at(answer, path));
     let Some(usage) = places.find(is_filled) else { return false };
-    delta.prompt_tokens = count(usage, &PROMPT);
-    delta.completion_tokens = count(usage, &COMPLETION);
-    delta.cached_tokens = count(usage, &CACHED);
-    delta.reasoning_tokens = count(usage, &REASONING);
+    let mut counts = Counts::NONE;
+    counts.read(usage);
+    counts.tell(delta);
     true
 }
 
@@ -73,25 +292,9 @@ pub(crate) fn is_place(key: &[u8]) -> bool {
     PLACES.iter().any(|path| path[0].as_bytes() == key)
 }
 
-/// Whether usage may hold a count, or part of one, under the key `key`.
-pub(crate) fn is_part(key: &[u8]) -> bool {
-    let names = [&PROMPT[..], &COMPLETION, &CACHED, &REASONING].into_iter().flatten();
-    let inner = PLACES.iter().filter_map(|path| path.get(1));
-    names.flat_map(|name| name.path.iter().chain(name.plus)).chain(inner).any(|part| part.as_bytes() == key)
-}
-
 /// The value `path` leads to.
 pub(crate) fn at<'v>(value: &'v Value, path: &[&str]) -> Option<&'v Value> {
     path.iter().try_fold(value, |value, key| value.get(key))
-}
-
-fn count(usage: &Value, names: &[Name]) -> u32 {
-    let found = names.iter().find_map(|name| {
-        let part = |key: &&str| usage.get(key).and_then(Value::as_u64).unwrap_or(0);
-        let whole = at(usage, name.path)?.as_u64()?;
-        Some(name.plus.iter().map(part).fold(whole, u64::saturating_add))
-    });
-    found.and_then(|n| u32::try_from(n).ok()).unwrap_or(NO_COUNT)
 }
 
 #[cfg(test)]
@@ -141,5 +344,55 @@ mod tests {
         let huge = json!({"usage": {"prompt_tokens": u64::MAX, "completion_tokens": u32::MAX}});
         assert_eq!(counts(&huge), [None; 4]);
         assert_eq!(counts(&json!({"usage": {"prompt_tokens": 0}})), [Some(0), None, None, None]);
+    }
+
+    #[test]
+    fn ollamas_and_hugging_faces_counts_are_known() {
+        assert_eq!(counts(&json!({"usage": {"prompt_eval_count": 3, "eval_count": 4}}))[..2], [Some(3), Some(4)]);
+        assert_eq!(counts(&json!({"usage": {"input_length": 3, "generated_tokens": 4}}))[..2], [Some(3), Some(4)]);
+        assert_eq!(counts(&json!({"usageMetadata": {"thoughtsTokenCount": 4}})), [None, Some(4), None, Some(4)]);
+    }
+
+    #[test]
+    fn further_counts_are_told_as_details() {
+        let details = |usage: Value| {
+            let mut delta = Delta::EMPTY;
+            read(&json!({"usage": usage}), &mut delta);
+            (0..8).map(|n| delta.detail(UsageDetail(n))).collect::<Vec<_>>()
+        };
+        let openai = json!({"total_tokens": 9, "prompt_cache_miss_tokens": 2,
+            "prompt_tokens_details": {"audio_tokens": 3, "cache_write_tokens": 1},
+            "completion_tokens_details": {"audio_tokens": 4, "accepted_prediction_tokens": 5,
+                "rejected_prediction_tokens": 6}});
+        assert_eq!(
+            details(openai),
+            [1, 2, 3, 4, 5, 6].map(Some).into_iter().chain([None, Some(9)]).collect::<Vec<_>>()
+        );
+        let gemini = json!({"totalTokenCount": 0, "toolUsePromptTokenCount": 7});
+        assert_eq!(details(gemini)[6..], [Some(7), Some(0)]);
+        let bedrock = json!({"cacheWriteInputTokens": 8, "totalTokens": 9});
+        assert_eq!((details(bedrock.clone())[0], details(bedrock)[7]), (Some(8), Some(9)));
+        assert_eq!(details(json!({"cache_creation_input_tokens": 8}))[0], Some(8));
+    }
+
+    #[test]
+    fn what_a_scan_takes_it_reads_as_the_parser_does() {
+        for (usage, is_taken) in [
+            (r#"{"prompt_tokens": 3, "x": [1], "prompt_tokens_details": {"cached_tokens": 1, "y": {}}}"#, true),
+            (r#"{"input_tokens":3,"cache_read_input_tokens":null,"input_tokens_details":null}"#, true),
+            ("null", true),
+            (r#"{"prompt_tokens":3,"prompt_tokens":4}"#, false),
+            (r#"{"prompt_tokens":"3"}"#, false),
+            (r#"{"tokens":{"input_tokens":3}}"#, false),
+            (r#"{"prompt_tokens_details":{"cached_tokens":1,"cached_tokens":1}}"#, false),
+        ] {
+            let (mut scanned, mut parsed) = (Counts::NONE, Counts::NONE);
+            let taken = Cursor::new(usage.as_bytes()).and_then(|mut c| scanned.scan(&mut c)).is_some();
+            assert_eq!(taken, is_taken, "{usage}");
+            parsed.read(&serde_json::from_str(usage).unwrap());
+            if taken {
+                assert_eq!((scanned.numbers, scanned.present), (parsed.numbers, parsed.present), "{usage}");
+            }
+        }
     }
 }

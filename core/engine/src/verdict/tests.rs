@@ -39,7 +39,7 @@ fn report(change: impl FnOnce(&mut PhaseReport)) -> Report {
 
 /// The verdict on a report whose phases have slots of `--concurrency`, or none.
 fn judge(report: &Report, requests: bool) -> Verdict {
-    verdict(report, &vec![Terms { requests, ..Terms::default() }; report.phases.len()])
+    verdict(report, &vec![Terms { requests, ..Terms::default() }; report.phases.len()], false)
 }
 
 fn judged(change: impl FnOnce(&mut PhaseReport, &mut Precision)) -> Verdict {
@@ -49,6 +49,13 @@ fn judged(change: impl FnOnce(&mut PhaseReport, &mut Precision)) -> Verdict {
         phase.precision = Some(precision);
     };
     judge(&report(with), false)
+}
+
+#[test]
+fn a_run_against_a_server_that_was_not_checked_is_degraded_and_says_so() {
+    let verdict = verdict(&report(|_| {}), &[Terms::default()], true);
+    assert_eq!(verdict.state, "degraded");
+    assert!(verdict.reasons[0].contains("certificate was not checked (--insecure)"), "{:?}", verdict.reasons);
 }
 
 #[test]
@@ -202,7 +209,7 @@ fn said_of_lateness(has_slots: bool, prefill: Option<u64>, change: impl FnOnce(&
         late(phase);
         change(phase);
     });
-    verdict(&report, &[Terms { requests: has_slots, prefill: prefill.is_some(), ..Terms::default() }]).reasons
+    verdict(&report, &[Terms { requests: has_slots, prefill: prefill.is_some(), ..Terms::default() }], false).reasons
 }
 
 #[test]

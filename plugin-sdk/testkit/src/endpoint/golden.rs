@@ -58,6 +58,22 @@ pub struct Expected {
     pub cached_tokens: Option<u32>,
     /// Usage: tokens spent on reasoning.
     pub reasoning_tokens: Option<u32>,
+    /// Usage: prompt tokens written to the server's cache.
+    pub cache_write_tokens: Option<u32>,
+    /// Usage: prompt tokens that the server's cache did not have.
+    pub cache_miss_tokens: Option<u32>,
+    /// Usage: prompt tokens that are audio.
+    pub prompt_audio_tokens: Option<u32>,
+    /// Usage: answer tokens that are audio.
+    pub completion_audio_tokens: Option<u32>,
+    /// Usage: tokens of the caller's prediction that the answer has.
+    pub accepted_prediction_tokens: Option<u32>,
+    /// Usage: tokens of the caller's prediction that the answer does not have.
+    pub rejected_prediction_tokens: Option<u32>,
+    /// Usage: prompt tokens that tools were told or answered with.
+    pub tool_prompt_tokens: Option<u32>,
+    /// Usage: all tokens, as the server adds them up.
+    pub total_tokens: Option<u32>,
     /// Whether a finish reason is given.
     pub finished: bool,
     /// Whether the stream's terminator comes.

@@ -5,7 +5,10 @@ use crate::law::{Bare, Bytes, excerpt, holds, survives};
 use inferometer_plugin_sdk::{
     RVec,
     api::Endpoint,
-    types::{self, Answer, Delta, Error, ErrorKind, Event, Field, NO_COUNT, Outgoing, Reply, Span, delta_flags},
+    types::{
+        self, Answer, Delta, Error, ErrorKind, Event, Field, NO_COUNT, Outgoing, Reply, Span, UsageDetail,
+        UsageDetails, delta_flags,
+    },
 };
 
 const LAW: &str = "a call may fail but not panic, and its spans lie inside the event or the scratch buffer";
@@ -21,6 +24,7 @@ pub(super) struct Said {
     error: Bytes,
     /// Prompt, completion, cached, reasoning.
     counts: [u32; 4],
+    details: UsageDetails,
 }
 
 /// What is made of a body.
@@ -124,7 +128,6 @@ fn said(delta: &Delta, data: &[u8], scratch: &[u8], input: &dyn Fn() -> String) 
         holds!(LAW, found.is_some(), "{span:?} reaches outside {} bytes on {}", within.len(), input());
         Bytes(found.unwrap_or_default().to_vec())
     };
-    holds!("reserved words are zero", delta.reserved == [0; 4], "{:?} on {}", delta.reserved, input());
     Said {
         flags: delta.flags & !delta_flags::SCRATCH,
         choice: delta.choice,
@@ -133,6 +136,7 @@ fn said(delta: &Delta, data: &[u8], scratch: &[u8], input: &dyn Fn() -> String) 
         tool: bytes(delta.tool),
         error: bytes(delta.error),
         counts: [delta.prompt_tokens, delta.completion_tokens, delta.cached_tokens, delta.reasoning_tokens],
+        details: UsageDetails(delta.reserved),
     }
 }
 
@@ -156,6 +160,18 @@ impl Said {
             if count != NO_COUNT {
                 *place = Some(count);
             }
+        }
+        for (place, detail) in [
+            (&mut all.cache_write_tokens, UsageDetail::CACHE_WRITE),
+            (&mut all.cache_miss_tokens, UsageDetail::CACHE_MISS),
+            (&mut all.prompt_audio_tokens, UsageDetail::PROMPT_AUDIO),
+            (&mut all.completion_audio_tokens, UsageDetail::COMPLETION_AUDIO),
+            (&mut all.accepted_prediction_tokens, UsageDetail::ACCEPTED_PREDICTION),
+            (&mut all.rejected_prediction_tokens, UsageDetail::REJECTED_PREDICTION),
+            (&mut all.tool_prompt_tokens, UsageDetail::TOOL_PROMPT),
+            (&mut all.total_tokens, UsageDetail::TOTAL),
+        ] {
+            *place = self.details.get(detail).or(*place);
         }
         all.content |= has(delta_flags::CONTENT);
         all.finished |= has(delta_flags::FINISH);

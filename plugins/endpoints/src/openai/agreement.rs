@@ -1,6 +1,6 @@
 //! The law of the two ways to read an answer: what the fast one takes, it reads exactly as the thorough one does.
 
-use super::{Dialect, on_body, on_event, parse, samples, usual};
+use super::{Dialect, Several, on_body, on_event, parse, samples, usual};
 use inferometer_plugin_sdk::{
     RVec,
     types::{Answer, Delta, ErrorKind, Event, Reply, Span, delta_flags},
@@ -15,6 +15,7 @@ const DIALECTS: [Dialect; 2] = [Dialect::Chat, Dialect::Completions];
 struct Told {
     texts: [String; 4],
     counts: [u32; 4],
+    details: [u64; 4],
     choice: u32,
     events: u32,
 }
@@ -31,27 +32,44 @@ fn told(delta: &Delta, data: &[u8], scratch: &[u8]) -> Told {
     Told {
         texts: [delta.text, delta.reasoning, delta.tool, delta.error].map(text),
         counts: [delta.prompt_tokens, delta.completion_tokens, delta.cached_tokens, delta.reasoning_tokens],
+        details: delta.reserved,
         choice: delta.choice,
         events: delta.flags & !(delta_flags::ESCAPED | delta_flags::SCRATCH),
     }
 }
 
-fn scanned(dialect: Dialect, data: &[u8]) -> Option<Delta> {
+/// What the scan takes of an event.
+fn scanned(dialect: Dialect, data: &[u8]) -> Option<Told> {
     let mut delta = Delta::EMPTY;
-    usual::scan(dialect, data, &mut delta).map(|()| delta)
+    usual::scan(dialect, data, &mut delta, |_| None).map(|()| told(&delta, data, &[]))
+}
+
+/// What the scan takes of a body.
+fn scanned_body(dialect: Dialect, data: &[u8]) -> Option<Vec<Told>> {
+    let (mut first, mut more) = (Delta::EMPTY, Vec::new());
+    usual::scan(dialect, data, &mut first, |further| {
+        more.push(told(&further, data, &[]));
+        Some(())
+    })?;
+    Some([told(&first, data, &[])].into_iter().chain(more).collect())
 }
 
 /// What the thorough way says of `data`, and whether there are choices in it.
-fn parsed(dialect: Dialect, data: &[u8]) -> Option<(Told, bool)> {
+fn parsed(dialect: Dialect, several: Several, data: &[u8]) -> Option<(Vec<Told>, bool)> {
     let mut scratch = RVec::new();
-    parse::parse(dialect, data, &mut scratch).map(|found| (told(&found.delta, data, &scratch), found.has_choices))
+    let found = parse::parse(dialect, data, several, &mut scratch)?;
+    let all = [found.delta].into_iter().chain(found.more);
+    Some((all.map(|delta| told(&delta, data, &scratch)).collect(), found.has_choices))
 }
 
 /// Whatever the scan takes of `data` is a completion, and both ways say the same of it.
 fn check_agreement(data: &[u8]) -> Result<(), TestCaseError> {
     for dialect in DIALECTS {
         if let Some(fast) = scanned(dialect, data) {
-            prop_assert_eq!(Some((told(&fast, data, &[]), true)), parsed(dialect, data));
+            prop_assert_eq!(Some((vec![fast], true)), parsed(dialect, Several::Joined, data));
+        }
+        if let Some(fast) = scanned_body(dialect, data) {
+            prop_assert_eq!(Some((fast, true)), parsed(dialect, Several::Apart, data));
         }
     }
     Ok(())
@@ -64,13 +82,12 @@ fn read(name: &str, data: &[u8]) -> Result<Told, ErrorKind> {
     Ok(told(&delta, data, &scratch))
 }
 
-fn read_body(data: &[u8]) -> Result<Told, ErrorKind> {
+fn read_body(data: &[u8]) -> Result<Vec<Told>, ErrorKind> {
     let answer =
         Answer { status: 200, exchange: 0, flags: 0, content_type: "application/json".into(), body: data.into() };
     let mut reply = Reply::default();
     on_body(Dialect::Chat, &answer, &mut reply).map_err(|error| error.kind)?;
-    let [delta] = reply.deltas.as_slice() else { panic!("a body gives one delta") };
-    Ok(told(delta, data, &reply.scratch))
+    Ok(reply.deltas.iter().map(|delta| told(delta, data, &reply.scratch)).collect())
 }
 
 proptest! {
@@ -100,8 +117,8 @@ proptest! {
 
     #[test]
     fn bodies_are_read_if_they_hold_choices_or_an_error(text in samples::answer()) {
-        let thorough = parsed(Dialect::Chat, text.as_bytes())
-            .filter(|(told, has_choices)| *has_choices || told.events & delta_flags::ERROR != 0);
+        let thorough = parsed(Dialect::Chat, Several::Apart, text.as_bytes())
+            .filter(|(told, has_choices)| *has_choices || told[0].events & delta_flags::ERROR != 0);
         let expected = thorough.map(|(told, _)| told).ok_or(ErrorKind::MALFORMED);
         prop_assert_eq!(read_body(text.as_bytes()), expected);
     }
@@ -118,7 +135,7 @@ proptest! {
 fn the_laws_are_not_empty_because_the_scan_takes_most_answers() {
     let (mut runner, answers) = (TestRunner::deterministic(), samples::answer());
     let mut sample = || answers.new_tree(&mut runner).unwrap().current();
-    let taken = (0..1000).filter(|_| scanned(Dialect::Chat, sample().as_bytes()).is_some()).count();
+    let taken = (0..1000).filter(|_| scanned_body(Dialect::Chat, sample().as_bytes()).is_some()).count();
     assert!((500..1000).contains(&taken), "{taken} of 1000");
 }
 
@@ -166,7 +183,7 @@ fn usual_bodies_are_taken_by_the_scan() {
             {"prompt_tokens":9,"total_tokens":10,"completion_tokens":1},"kv_transfer_params":null}"#,
         ),
     ] {
-        assert!(scanned(dialect, text.as_bytes()).is_some(), "{text}");
+        assert!(scanned_body(dialect, text.as_bytes()).is_some(), "{text}");
     }
 }
 
@@ -177,7 +194,7 @@ fn what_the_scan_could_not_tell_right_it_leaves_to_the_parser() {
         r#"{"choices":[{"message":{"content":[{"type":"text","text":"a"}]}}]}"#,
         r#"{"choices":[{"message":{"content":"a"},"delta":{"content":"b"}}]}"#,
         r#"{"choices":[{"delta":{"content":"\ud83d"}}]}"#,
-        r#"{"choices":[],"usage":{"prompt_tokens":1,"input_tokens":2}}"#,
+        r#"{"choices":[{"delta":{"content":"a"}},{"delta":{"content":"b"}}]}"#,
         r#"{"choices":[],"usage":{"tokens":{"input_tokens":2}}}"#,
         r#"{"choices":[],"usageMetadata":{"promptTokenCount":2}}"#,
         r#"{"choices":[],"error":"overloaded"}"#,
@@ -189,32 +206,47 @@ fn what_the_scan_could_not_tell_right_it_leaves_to_the_parser() {
 
 #[test]
 fn all_that_real_servers_answer_without_an_error_is_taken_by_the_scan() {
-    let files = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data")).unwrap();
     let mut taken = 0;
-    for path in files.map(|file| file.unwrap().path()) {
-        let name = path.file_stem().unwrap().to_str().unwrap();
-        if name.contains("error") {
-            continue;
-        }
-        let answer = std::fs::read_to_string(&path).unwrap().replace("\r\n", "\n");
-        let body = answer.split_once("\n\n").unwrap().1;
-        let dialect = if name.contains("completions") { Dialect::Completions } else { Dialect::Chat };
-        let is_stream = name.contains("stream");
-        let events = body.lines().filter_map(|line| line.strip_prefix("data: ")).filter(|data| *data != "[DONE]");
-        for data in events.chain((!is_stream).then_some(body)) {
-            assert!(scanned(dialect, data.as_bytes()).is_some(), "{name}: {data}");
-            taken += 1;
+    for (dialect, folder) in DIALECTS.into_iter().zip(["chat", "completions"]) {
+        let folder = format!("{}/tests/data/{folder}", env!("CARGO_MANIFEST_DIR"));
+        for path in std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()) {
+            let name = path.file_name().unwrap().to_str().unwrap();
+            let is_captured = ["llamacpp_", "dynamo_", "vllm_"].iter().any(|server| name.starts_with(server));
+            if !is_captured || !name.ends_with(".http") || name.contains("error") {
+                continue;
+            }
+            let answer = std::fs::read_to_string(&path).unwrap().replace("\r\n", "\n");
+            let body = answer.split_once("\n\n").unwrap().1;
+            let is_stream = name.contains("stream");
+            let events = body.lines().filter_map(|line| line.strip_prefix("data: ")).filter(|data| *data != "[DONE]");
+            for data in events.chain((!is_stream).then_some(body)) {
+                assert!(scanned(dialect, data.as_bytes()).is_some(), "{name}: {data}");
+                taken += 1;
+            }
         }
     }
     assert!(taken > 50, "{taken} answers");
 }
 
 #[test]
-fn of_several_parallel_answers_the_first_is_told() {
-    let body = br#"{"choices":[{"index":1,"message":{"content":"one"}},{"index":0,"message":{"content":"two"},
-        "finish_reason":"stop"}]}"#;
-    let read = read_body(body).unwrap();
-    assert_eq!((read.texts[0].as_str(), read.choice, read.events), ("one", 1, 0));
+fn several_parallel_answers_of_a_body_are_told_one_by_one() {
+    for unusual in ["", r#""\u0069d":1,"#] {
+        let body = format!(
+            r#"{{{unusual}"choices":[{{"index":1,"message":{{"content":"one"}}}},{{"index":0,"message":{{"content":"two"}},
+            "finish_reason":"stop"}}],"usage":{{"completion_tokens":2}}}}"#
+        );
+        let read = read_body(body.as_bytes()).unwrap();
+        let told: Vec<_> = read.iter().map(|told| (told.texts[0].as_str(), told.choice, told.events)).collect();
+        assert_eq!(told, [("one", 1, 0), ("two", 0, delta_flags::FINISH)]);
+        assert_eq!((read[0].counts[1], read[1].counts[1]), (2, u32::MAX));
+    }
+}
+
+#[test]
+fn several_parallel_answers_of_an_event_are_told_one_after_the_other() {
+    let event = br#"{"choices":[{"index":1,"delta":{"content":"one"}},{"index":0,"delta":{"content":"two"}}]}"#;
+    let read = read("", event).unwrap();
+    assert_eq!((read.texts[0].as_str(), read.choice), ("onetwo", 1));
 }
 
 #[test]
@@ -225,7 +257,7 @@ fn of_the_two_names_of_reasoning_the_longer_one_comes_first() {
         r#"{"choices":[{"message":{"reasoning_content":"","reasoning":"a"}}]}"#,
         r#"{"choices":[{"message":{"reasoning":"a","reasoning_content":null}}]}"#,
     ] {
-        assert_eq!(read_body(body.as_bytes()).unwrap().texts[1], "a", "{body}");
+        assert_eq!(read_body(body.as_bytes()).unwrap()[0].texts[1], "a", "{body}");
     }
 }
 
@@ -256,7 +288,10 @@ fn errors_are_told_in_every_shape() {
         ("", r#"{"object":"error","message":"too long","code":400}"#, "too long"),
         ("error", r#"{"error":{"message":"too long"}}"#, "too long"),
         ("error", r#"{"message":"too long"}"#, "too long"),
-        ("error", r#"{"detail":"too long"}"#, r#"{"detail":"too long"}"#),
+        ("error", r#"{"detail":"too long"}"#, "too long"),
+        ("", r#"{"detail":[{"msg":"too long"}]}"#, r#"[{"msg":"too long"}]"#),
+        ("", r#"{"type":"error","code":7}"#, r#"{"code":7,"type":"error"}"#),
+        ("error", r#"{"code":7}"#, r#"{"code":7}"#),
         ("error", "too long", "too long"),
         ("error", "", ""),
     ] {

@@ -3,22 +3,26 @@
 //! `usual` is the fast way, for what has the usual shape; `parse` is the thorough one, for everything else. On whatever
 //! the fast way takes, the two agree.
 //!
-//! Of several parallel answers an event or a body tells of one: the first it holds, whose number is told with it. Servers
-//! that stream several put each into events of its own.
+//! Of several parallel answers a body tells one by one. Servers that stream several put each into events of its own, and
+//! the texts of those that share an event are told one after the other.
 
 mod parse;
 pub(crate) mod request;
 mod usual;
+
+pub(crate) use parse::{append, error_message, words, words_of_error};
 
 #[cfg(test)]
 mod agreement;
 #[cfg(test)]
 mod samples;
 
+use crate::reading::{self, Reader, no_answer};
 use inferometer_plugin_sdk::{
     RVec,
-    types::{Answer, Delta, Error, ErrorKind, Event, Reply, Result, Span, delta_flags},
+    types::{Answer, Delta, ErrorKind, Event, Reply, Result, delta_flags},
 };
+use parse::Several;
 
 /// The two ways a choice keeps its text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +33,17 @@ pub(crate) enum Dialect {
     Completions,
 }
 
+impl Reader for Dialect {
+    #[inline]
+    fn scan(self, data: &[u8], delta: &mut Delta) -> Option<()> {
+        usual::scan(self, data, delta, |_| None)
+    }
+
+    fn parse(self, data: &[u8], scratch: &mut RVec<u8>) -> Option<Delta> {
+        parse::parse(self, data, Several::Joined, scratch).map(|found| found.delta)
+    }
+}
+
 /// Reads an event of a stream.
 #[inline]
 pub(crate) fn on_event(
@@ -37,59 +52,35 @@ pub(crate) fn on_event(
     out: &mut Delta,
     scratch: &mut RVec<u8>,
 ) -> Result<(), ErrorKind> {
-    let data = event.data.as_slice();
-    let is_error = event.name == "error";
-    if !is_error && usual::scan(dialect, data, out).is_some() {
-        return Ok(());
-    }
-    let read = if is_error { failure } else { unusual };
-    let delta = read(dialect, data, scratch);
-    *out = delta.unwrap_or_default();
-    delta.map(drop).ok_or(ErrorKind::MALFORMED)
+    reading::on_event(dialect, event, out, scratch)
 }
 
-/// An event that is not in the usual shape.
-#[cold]
-fn unusual(dialect: Dialect, data: &[u8], scratch: &mut RVec<u8>) -> Option<Delta> {
-    match data.trim_ascii() {
-        b"[DONE]" => Some(Delta { flags: delta_flags::DONE, ..Delta::EMPTY }),
-        // A sign of life that some proxies send.
-        b"" => Some(Delta::EMPTY),
-        _ => parse::parse(dialect, data, scratch).map(|found| found.delta),
-    }
-}
-
-/// An event that is called an error, whatever it holds; its data as it is where no message can be found.
-#[cold]
-fn failure(dialect: Dialect, data: &[u8], scratch: &mut RVec<u8>) -> Option<Delta> {
-    let known = parse::parse(dialect, data, scratch).map(|found| found.delta);
-    known.filter(|delta| !delta.error.is_empty()).or_else(|| {
-        let all = Span { off: 0, len: data.len().try_into().ok()? };
-        Some(Delta { flags: delta_flags::ERROR, error: all, ..Delta::EMPTY })
-    })
+/// Reads an answer, an event or a body, if it is in the usual shape.
+#[inline]
+pub(crate) fn usual(dialect: Dialect, data: &[u8]) -> Option<Delta> {
+    let mut delta = Delta::EMPTY;
+    dialect.scan(data, &mut delta).map(|()| delta)
 }
 
 /// Reads a whole answer.
 pub(crate) fn on_body(dialect: Dialect, answer: &Answer<'_>, out: &mut Reply) -> Result<()> {
     let body = answer.body.as_slice();
-    let mut delta = Delta::EMPTY;
-    if usual::scan(dialect, body, &mut delta).is_none() {
-        delta = unusual_body(dialect, body, &mut out.scratch)?;
+    let Reply { deltas, scratch, .. } = out;
+    deltas.push(Delta::EMPTY);
+    let mut first = Delta::EMPTY;
+    let taken = usual::scan(dialect, body, &mut first, |further| {
+        deltas.push(further);
+        Some(())
+    });
+    if taken.is_none() {
+        deltas.truncate(1);
+        let found = parse::parse(dialect, body, Several::Apart, scratch);
+        let completion = found.filter(|found| found.has_choices || found.delta.flags & delta_flags::ERROR != 0);
+        let completion =
+            completion.ok_or_else(|| no_answer("completion: expected a JSON object with `choices`", body))?;
+        first = completion.delta;
+        deltas.extend(completion.more);
     }
-    out.deltas.push(delta);
+    deltas[0] = first;
     Ok(())
-}
-
-/// A body that is not in the usual shape, or no completion at all.
-#[cold]
-fn unusual_body(dialect: Dialect, body: &[u8], scratch: &mut RVec<u8>) -> Result<Delta> {
-    let found = parse::parse(dialect, body, scratch);
-    let completion = found.filter(|found| found.has_choices || found.delta.flags & delta_flags::ERROR != 0);
-    completion.map(|found| found.delta).ok_or_else(|| {
-        let begin: String = String::from_utf8_lossy(body).chars().take(80).collect();
-        Error::malformed(format!(
-            "the answer is no completion: expected a JSON object with `choices`, got `{begin}`; \
-             check the server's path and the endpoint"
-        ))
-    })
 }

@@ -30,7 +30,10 @@ pub(crate) fn encode(
     body.extras()?;
     if streams {
         body.member("stream_options", |out| {
-            out.extend_from_slice(br#"{"include_usage":true}"#);
+            out.extend_from_slice(match request.flags & request_flags::CHUNK_USAGE {
+                0 => br#"{"include_usage":true}"#,
+                _ => br#"{"include_usage":true,"continuous_usage_stats":true}"#.as_slice(),
+            });
             Ok(())
         })?;
     }

@@ -4,20 +4,29 @@
 //! Where an answer is in the least unusual the scan declines, and `parse` reads it. What it takes, it reads exactly as
 //! that module does.
 //!
-//! It takes an object with `choices`, of which the first tells, and `usage` in OpenAI's own names. Members that `parse`
-//! has no interest in are passed over, whatever they hold. It declines tool calls, errors, content in parts, vendors' own
-//! words for usage, anything that counts and comes twice, and what [`crate::scan`] gives up on.
+//! It takes an object with `choices` and `usage`. Members that `parse` has no interest in are passed over, whatever they
+//! hold. It declines tool calls, errors, content in parts, usage in a vendor's own place, anything that counts and comes
+//! twice, and what [`crate::scan`] gives up on.
 //!
 //! Members of no interest that most servers send are named all the same: passing a key that is known takes a third of the
 //! time of finding its end.
 
 use super::Dialect;
-use crate::{scan::Cursor, usage};
-use inferometer_plugin_sdk::types::{Delta, NO_COUNT, delta_flags};
+use crate::{
+    scan::Cursor,
+    usage::{self, Counts},
+};
+use inferometer_plugin_sdk::types::{Delta, delta_flags};
 
-/// Puts what `data` holds into `delta`, which is empty; `None` if it has to be parsed, and then `delta` is spoilt.
+/// Puts what `data` holds into `delta`, which is empty, and gives `more` every further choice; `None` if it has to be
+/// parsed, and then `delta` is spoilt.
 #[inline]
-pub(super) fn scan(dialect: Dialect, data: &[u8], delta: &mut Delta) -> Option<()> {
+pub(super) fn scan(
+    dialect: Dialect,
+    data: &[u8],
+    delta: &mut Delta,
+    mut more: impl FnMut(Delta) -> Option<()>,
+) -> Option<()> {
     // Without escapes it is the same text, and keeping it takes no look at its bytes.
     delta.flags = delta_flags::ESCAPED;
     let mut cursor = Cursor::new(data)?;
@@ -25,10 +34,13 @@ pub(super) fn scan(dialect: Dialect, data: &[u8], delta: &mut Delta) -> Option<(
     cursor.object(|c| {
         if c.key(b"\"choices\":") {
             seen.once(1)?;
-            choices(dialect, c, delta)
+            choices(dialect, c, delta, &mut more)
         } else if c.key(b"\"usage\":") {
             seen.once(2)?;
-            usage(c, delta)
+            let mut counts = Counts::NONE;
+            counts.scan(c)?;
+            counts.tell(delta);
+            Some(())
         } else if c.key(b"\"error\":") {
             c.require(b"null")
         } else if c.eat(b"\"object\":\"chat.completion.chunk\"")
@@ -71,9 +83,21 @@ impl Seen {
 }
 
 #[inline]
-fn choices(dialect: Dialect, c: &mut Cursor<'_>, delta: &mut Delta) -> Option<()> {
+fn choices(
+    dialect: Dialect,
+    c: &mut Cursor<'_>,
+    delta: &mut Delta,
+    more: &mut impl FnMut(Delta) -> Option<()>,
+) -> Option<()> {
     let mut is_first = true;
-    c.list(|c| if std::mem::take(&mut is_first) { choice(dialect, c, delta) } else { c.pass_value() })
+    c.list(|c| {
+        if std::mem::take(&mut is_first) {
+            return choice(dialect, c, delta);
+        }
+        let mut further = Delta { flags: delta_flags::ESCAPED, ..Delta::EMPTY };
+        choice(dialect, c, &mut further)?;
+        more(further)
+    })
 }
 
 #[inline]
@@ -136,64 +160,4 @@ fn reasoning(c: &mut Cursor<'_>, delta: &mut Delta, takes_precedence: bool) -> O
         delta.reasoning = text;
     }
     Some(())
-}
-
-fn usage(c: &mut Cursor<'_>, delta: &mut Delta) -> Option<()> {
-    if c.eat(b"null") {
-        return Some(());
-    }
-    let mut seen = Seen::default();
-    let mut reasoning_tokens = NO_COUNT;
-    c.object(|c| {
-        if c.key(b"\"prompt_tokens\":") {
-            seen.once(1)?;
-            delta.prompt_tokens = count_or_null(c)?;
-        } else if c.key(b"\"completion_tokens\":") {
-            seen.once(2)?;
-            delta.completion_tokens = count_or_null(c)?;
-        } else if c.key(b"\"total_tokens\":") {
-            c.pass_value()?;
-        } else if c.key(b"\"prompt_tokens_details\":") {
-            seen.once(4)?;
-            delta.cached_tokens = detail(c, b"\"cached_tokens\":")?;
-        } else if c.key(b"\"completion_tokens_details\":") {
-            seen.once(8)?;
-            delta.reasoning_tokens = detail(c, b"\"reasoning_tokens\":")?;
-        } else if c.key(b"\"reasoning_tokens\":") {
-            seen.once(16)?;
-            reasoning_tokens = count_or_null(c)?;
-        } else {
-            let key = c.any_key()?;
-            (!usage::is_part(key)).then_some(())?;
-            c.pass_value()?;
-        }
-        Some(())
-    })?;
-    if delta.reasoning_tokens == NO_COUNT {
-        delta.reasoning_tokens = reasoning_tokens;
-    }
-    Some(())
-}
-
-/// One count out of an object of counts.
-fn detail<const N: usize>(c: &mut Cursor<'_>, key: &[u8; N]) -> Option<u32> {
-    let mut found = NO_COUNT;
-    if c.eat(b"null") {
-        return Some(found);
-    }
-    let mut seen = Seen::default();
-    c.object(|c| {
-        if c.key(key) {
-            seen.once(1)?;
-            found = count_or_null(c)?;
-            Some(())
-        } else {
-            c.pass_member()
-        }
-    })?;
-    Some(found)
-}
-
-fn count_or_null(c: &mut Cursor<'_>) -> Option<u32> {
-    if c.eat(b"null") { Some(NO_COUNT) } else { c.count() }
 }
