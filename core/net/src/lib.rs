@@ -3,7 +3,8 @@
 //! A [`Client`] belongs to one worker thread. It writes a request, stamps what happens to it, cuts the answer into
 //! events where it is a stream, and hands each to a [`Receiver`] with the time of the read that completed it. It knows
 //! nothing of what events mean, of schedules or of metrics. It does not retry: only where a pooled connection turns out
-//! to have been closed while it was idle is the request sent once more, on a fresh one, and the stamps say so.
+//! to have been closed while it was idle, or a server of HTTP/2 says that it has not looked at the request, is it sent once
+//! more, on another, and the stamps say so.
 //!
 //! The HTTP/1.1 client is our own because every read has to be stamped and no chunk may cost an allocation. By HTTP/2 the
 //! frames are a library's, and what is stamped is the read that each came with.

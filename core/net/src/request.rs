@@ -144,6 +144,19 @@ mod tests {
     }
 
     #[test]
+    fn a_sessions_identifier_goes_by_the_name_that_was_given() {
+        let mut out = Vec::new();
+        let head = Head::new("POST", "/", &Destination::direct("h", Vec::new()), []).unwrap();
+        head.with_session_header("X-Session").write(
+            RequestIds { request: [0; 16], correlation: [1; 16] },
+            b"",
+            &mut out,
+        );
+        let text = String::from_utf8(out).unwrap();
+        assert!(text.contains("\r\nX-Session: 01010101-") && !text.contains("X-Correlation-ID"), "{text}");
+    }
+
+    #[test]
     fn nothing_can_be_smuggled_into_a_head() {
         let destination = Destination::direct("h:1", Vec::new());
         let head = |method, path, name, value| Head::new(method, path, &destination, [(name, value)]);

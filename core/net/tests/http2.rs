@@ -8,7 +8,7 @@ mod support;
 use bytes::Bytes;
 use h2::{Reason, server::Builder};
 use http::{HeaderMap, Response};
-use inferometer_abi::types::{ABSENT_NS, NO_COUNT};
+use inferometer_abi::types::ABSENT_NS;
 use inferometer_model::{Clock, FailureKind, config::HttpVersion};
 use inferometer_net::{Client, Destination, Lane, Limits, Stamps, Usage};
 use proptest::prelude::*;
@@ -123,7 +123,7 @@ fn events_have_the_stamps_of_the_kernel() {
     let is_stamped = block_on(async {
         for _ in 0..10_000 {
             let (_, arrival) = asker.ask(b"").await.keeper.events[0];
-            if arrival.lag_ns != NO_COUNT {
+            if arrival.lag_ns != inferometer_abi::types::NO_COUNT {
                 return true;
             }
         }

@@ -3,7 +3,7 @@
 //! `cargo bench --package inferometer-endpoints --bench decode`
 
 use divan::{Bencher, black_box, counter::BytesCount};
-use inferometer_endpoints::{Chat, Completions, Gemini, Messages, Ollama, Responses};
+use inferometer_endpoints::{Chat, Completions, Embeddings, Gemini, ImageGeneration, Messages, Ollama, Responses};
 use inferometer_plugin_sdk::{
     RVec,
     api::Endpoint,
@@ -99,6 +99,47 @@ fn event_of_each_api(bencher: Bencher<'_, '_>, name: &str) {
         ),
     };
     event_of(bencher, endpoint, data);
+}
+
+/// An embedding of as many dimensions, as servers write them: about 20 bytes each.
+fn embedding(dimensions: usize) -> String {
+    let number = |i: usize| ((i as f64 * 0.37).sin() * 0.05).to_string();
+    let numbers: Vec<_> = (0..dimensions).map(number).collect();
+    format!(
+        r#"{{"object":"list","data":[{{"object":"embedding","index":0,"embedding":[{}]}}],"model":"m","usage":{{"prompt_tokens":9,"total_tokens":9}}}}"#,
+        numbers.join(",")
+    )
+}
+
+fn body_of(bencher: Bencher<'_, '_>, endpoint: &dyn Endpoint, data: &str) {
+    let answer = Answer {
+        status: 200,
+        exchange: 0,
+        flags: 0,
+        content_type: "application/json".into(),
+        body: data.as_bytes().into(),
+    };
+    bencher.counter(BytesCount::of_str(data)).bench_local(move || {
+        let mut reply = Reply::default();
+        endpoint.on_body(black_box(&answer), &mut reply).expect("it is well formed");
+        black_box(reply);
+    });
+}
+
+/// Answers that are large and hold no text: 100 KB of numbers, the same in an unusual spelling, and 1 MB of an image.
+#[divan::bench(args = ["embedding", "embedding_thorough", "image"])]
+fn large_body(bencher: Bencher<'_, '_>, name: &str) {
+    match name {
+        "embedding" => body_of(bencher, &Embeddings, &embedding(4096)),
+        "embedding_thorough" => {
+            body_of(bencher, &Embeddings, &embedding(4096).replacen("\"object\"", r#""\u006fbject""#, 1));
+        }
+        _ => body_of(
+            bencher,
+            &ImageGeneration,
+            &format!(r#"{{"created":1,"data":[{{"b64_json":"{}"}}]}}"#, "iVBORw0KGgoAAAAN".repeat(65_536)),
+        ),
+    }
 }
 
 fn main() {

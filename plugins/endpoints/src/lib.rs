@@ -1,8 +1,11 @@
 //! The built-in endpoints: which APIs of inference servers the program speaks.
 //!
-//! - an endpoint each: [`Chat`], [`Completions`];
+//! - an endpoint each, or a few of a kind: [`Chat`], [`Completions`], [`Responses`], [`Messages`], [`Gemini`], [`CohereChat`],
+//!   [`Ollama`], [`HuggingfaceGenerate`], [`Kserve`], [`SolidoRag`] and others;
 //! - `body`: request bodies, JSON objects with the user's extras laid over them;
-//! - `openai`: reading answers in OpenAI's words, the fast way and the thorough way;
+//! - `turns`: what further APIs make of conversations and media;
+//! - `reading`: which of two ways an answer is read, the fast one or the thorough one;
+//! - `openai`: both ways for OpenAI's words; `table`: both ways for any API whose answers a table describes;
 //! - `scan` and `usage`, which further APIs have in common with it: a cursor over JSON text, and the names of token counts.
 //!
 //! Nothing here performs I/O, keeps state, or is known to the program but through the registry.

@@ -207,10 +207,23 @@ impl Counts {
             return Some(());
         }
         c.object(|c| {
-            let key = c.any_key()?;
-            let Some(at) = KEYS.iter().position(|known| *known == key) else {
-                // An envelope within the envelope.
-                return (key != b"tokens").then(|| c.pass_value())?;
+            // Passing a key that is known takes a third of the time of finding its end.
+            let at = if c.key(b"\"prompt_tokens\":") {
+                Part::PromptTokens as usize
+            } else if c.key(b"\"completion_tokens\":") {
+                Part::CompletionTokens as usize
+            } else if c.key(b"\"total_tokens\":") {
+                Part::TotalTokens as usize
+            } else if c.key(b"\"prompt_tokens_details\":") {
+                Part::PromptCached as usize
+            } else {
+                let key = c.any_key()?;
+                match KEYS.iter().position(|known| *known == key) {
+                    Some(at) => at,
+                    // An envelope within the envelope.
+                    None if key == b"tokens" => return None,
+                    None => return c.pass_value(),
+                }
             };
             let bit = 1 << at;
             (outer & bit == 0).then_some(())?;

@@ -125,13 +125,17 @@ fn each_endpoint<S: Strategy>(
     data: impl Fn(&Corpus) -> S,
     test: impl Fn(&dyn Endpoint, S::Value) -> Result<(), TestCaseError>,
 ) {
+    let mut failures = Vec::new();
     for corpus in corpora() {
         let config = ProptestConfig { failure_persistence: None, ..ProptestConfig::default() };
         let endpoint = corpus.make();
         let mut runner = TestRunner::new(config);
         let run = runner.run(&data(&corpus), |value| test(&*endpoint, value));
-        run.unwrap_or_else(|failure| panic!("{}: {failure}", corpus.endpoint));
+        if let Err(failure) = run {
+            failures.push(format!("{}: {failure}", corpus.endpoint));
+        }
     }
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
 }
 
 #[test]
