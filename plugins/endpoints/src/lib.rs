@@ -6,9 +6,12 @@
 //! - `turns`: what further APIs make of conversations and media;
 //! - `reading`: which of two ways an answer is read, the fast one or the thorough one;
 //! - `openai`: both ways for OpenAI's words; `table`: both ways for any API whose answers a table describes;
+//! - `parts` and `multipart`: turns without a conversation, and forms with files; `listed`: APIs whose answers are lists;
+//! - `found`: answers of whatever shape, for [`Raw`] and [`Template`];
 //! - `scan` and `usage`, which further APIs have in common with it: a cursor over JSON text, and the names of token counts.
 //!
-//! Nothing here performs I/O, keeps state, or is known to the program but through the registry.
+//! Nothing here performs I/O, keeps state, or is known to the program but through the registry; a template that lies in a
+//! file is read when its endpoint is made.
 
 mod body;
 mod chat;
