@@ -32,9 +32,10 @@ impl Spoken {
         let entry = registry.find(Kind::Endpoint, &plan.server.endpoint)?;
         let made = registry.endpoint(&plan.server.endpoint, &options_for(entry, &plan.plugin_options, own))?;
         let info = made.component.info();
-        if info.path.is_empty() && plan.server.path.is_none() {
+        let is_bare = plan.server.urls.iter().any(|url| url.path() == "/");
+        if info.path.is_empty() && plan.server.path.is_none() && is_bare {
             return Err(config_error(format!(
-                "the endpoint '{}' has no path of its own; give one with --endpoint",
+                "the endpoint '{}' has no path of its own; give one with --endpoint, or at the end of --url",
                 plan.server.endpoint
             )));
         }

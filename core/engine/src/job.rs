@@ -60,6 +60,7 @@ impl Job {
         clock: Clock,
         control: Control,
         endpoint: Arc<dyn Endpoint>,
+        server: Server,
         pool: Arc<Pool>,
     ) -> Result<Self, EngineError> {
         let info = endpoint.info();
@@ -70,7 +71,7 @@ impl Job {
         Ok(Self {
             clock,
             control,
-            server: Server::new(&plan.server, &info)?,
+            server,
             timeout: plan.server.connection.request_timeout,
             reuse: plan.server.connection.reuse,
             ids: [seed_for(plan.seed, "request-id", 0), seed_for(plan.seed, "request-id", 1)],

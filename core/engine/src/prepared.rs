@@ -11,6 +11,7 @@ use crate::{
     ready,
     records::Records,
     report::{self, Kept},
+    server::Server,
     share::{phase_spec, workers},
     spill::{Spill, Stored, Writer},
     store::Store,
@@ -88,6 +89,7 @@ impl Prepared {
             |kind, name: &str| registry.find(kind, name).map(|entry| options_for(entry, &given, Map::new()));
         let Spoken { endpoint, info, used } = Spoken::new(&mut plan, registry)?;
         components.push(used);
+        let server = Server::new(&plan.server, &info)?;
         let resolved = inferometer_tokens::resolve(&TokenizerRequest {
             name: plan.tokenizer.name.clone(),
             model: plan.models.first().cloned().unwrap_or_default(),
@@ -140,7 +142,7 @@ impl Prepared {
             }
             collectors.push((source.clone(), made.component));
         }
-        let job = Job::new(&plan, Clock::start(), control, endpoint, pool)?;
+        let job = Job::new(&plan, Clock::start(), control, endpoint, server, pool)?;
         let workers = workers(&plan);
         let mut strategies = Vec::new();
         for shard in 0..workers {

@@ -7,7 +7,7 @@ use inferometer_model::{
     config::{ConnectionReuse, HttpVersion, ReceiveTimestamps},
     plan::ServerPlan,
 };
-use inferometer_net::{Client, Destination, Head, Limits, Route, Usage, check_source};
+use inferometer_net::{Client, Destination, Head, Limits, Route, Stamping, Usage, check_source};
 use std::{borrow::Cow, net::IpAddr};
 
 const CONTENT_TYPE: &str = "Content-Type";
@@ -42,6 +42,8 @@ pub(crate) struct Server {
     /// The header that takes a session's identifier, where the user named one.
     session_header: Option<String>,
     usage: Usage,
+    /// The kernel has begun to stamp before the first connection is made.
+    _stamping: Option<Stamping>,
     http: HttpVersion,
     /// Most requests that share a connection of HTTP/2 at a time.
     streams: usize,
@@ -96,6 +98,7 @@ impl Server {
             headers,
             session_header,
             usage,
+            _stamping: usage.stamped.then(Stamping::begin).flatten(),
             http: connection.http,
             streams: usize::try_from(connection.http2_streams).unwrap_or(usize::MAX),
         };

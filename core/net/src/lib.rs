@@ -37,4 +37,5 @@ pub use limits::Limits;
 pub use race::interleaved;
 pub use request::{Head, RequestIds};
 pub use response::Response;
+pub use socket::Stamping;
 pub use tls::{Tls, TlsName};

@@ -9,6 +9,7 @@
 use std::{
     cell::Cell,
     io::{self, IoSlice},
+    net::{Ipv4Addr, UdpSocket},
     os::fd::{AsFd, BorrowedFd},
     task::{Context, Poll},
 };
@@ -53,6 +54,20 @@ macro_rules! either {
 impl AsFd for Stream {
     fn as_fd(&self) -> BorrowedFd<'_> {
         either!(self, inner => inner.as_fd())
+    }
+}
+
+/// Keeps the kernel stamping what it receives, for as long as it stands. The kernel stamps while any socket asks for it, and
+/// takes some milliseconds to begin: what comes first would have no stamp.
+pub struct Stamping {
+    _socket: UdpSocket,
+}
+
+impl Stamping {
+    /// Has the kernel begin; nothing where it cannot.
+    pub fn begin() -> Option<Self> {
+        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).ok()?;
+        system::stamp(&socket).then_some(Self { _socket: socket })
     }
 }
 
@@ -134,7 +149,7 @@ mod system {
     use std::{
         io::{self, IoSliceMut},
         mem::{MaybeUninit, offset_of, size_of},
-        os::fd::{AsFd as _, AsRawFd as _},
+        os::fd::{AsFd, AsRawFd as _},
     };
 
     /// Room for one control message of three time stamps (64 bytes), in the alignment that its header needs.
@@ -142,7 +157,7 @@ mod system {
     struct Control([u8; 80]);
 
     /// Asks the kernel for its time stamps; whether it will give them.
-    pub(super) fn stamp(stream: &Stream) -> bool {
+    pub(super) fn stamp(stream: &impl AsFd) -> bool {
         let software = TimestampingFlag::SOF_TIMESTAMPING_SOFTWARE | TimestampingFlag::SOF_TIMESTAMPING_RX_SOFTWARE;
         setsockopt(stream, Timestamping, &software).is_ok()
     }
@@ -199,10 +214,10 @@ mod system {
 #[cfg(not(target_os = "linux"))]
 mod system {
     use super::{Received, Socket, Stream, either};
-    use std::io;
+    use std::{io, os::fd::AsFd};
 
     /// This system stamps nothing.
-    pub(super) fn stamp(_stream: &Stream) -> bool {
+    pub(super) fn stamp(_stream: &impl AsFd) -> bool {
         false
     }
 

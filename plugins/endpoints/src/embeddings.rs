@@ -22,8 +22,13 @@ use inferometer_plugin_sdk::{
 use serde_json::Value;
 use std::fmt;
 
-const EMBEDDINGS: Api =
-    Api { path: "/v1/embeddings", tokenizes_input: true, write: |body, request| write(body, request), read };
+const EMBEDDINGS: Api = Api {
+    path: "/v1/embeddings",
+    tokenizes_input: true,
+    ranks: false,
+    write: |body, request| write(body, request),
+    read,
+};
 const NIM: Api = Api { write: |body, request| write_joined(body, request), ..EMBEDDINGS };
 const CHAT: Api = Api { write: |body, request| write_chat(body, request), ..EMBEDDINGS };
 

@@ -14,7 +14,8 @@ use inferometer_plugin_sdk::{
 };
 use serde_json::Value;
 
-const API: Api = Api { path: "/v1/infer", tokenizes_input: false, write: |body, request| write(body, request), read };
+const API: Api =
+    Api { path: "/v1/infer", tokenizes_input: false, ranks: false, write: |body, request| write(body, request), read };
 
 listed! {
     /// Speaks `/v1/infer`: the images of a turn; its texts are not sent.

@@ -18,6 +18,8 @@ pub(crate) struct Api {
     pub(crate) path: &'static str,
     /// Whether its requests are made of tokens.
     pub(crate) tokenizes_input: bool,
+    /// Whether they are a query and passages to be ranked.
+    pub(crate) ranks: bool,
     /// Writes the members of a body.
     pub(crate) write: fn(&mut Object<'_>, &Request<'_>) -> Result<()>,
     /// Says what a body holds.
@@ -70,6 +72,7 @@ macro_rules! listed {
                 inferometer_plugin_sdk::documents::EndpointInfo {
                     path: $api.path.to_owned(),
                     tokenizes_input: $api.tokenizes_input,
+                    ranks: $api.ranks,
                     ..inferometer_plugin_sdk::documents::EndpointInfo::default()
                 }
             }

@@ -23,6 +23,7 @@ pub(crate) const PASSAGES: &[&str] = &["passages", "passage", "documents", "text
 const NIM: Api = Api {
     path: "/v1/ranking",
     tokenizes_input: true,
+    ranks: true,
     write: |body, request| {
         let Ranking { query, passages } = Ranking::of(request, "nim-rankings")?;
         body.member("model", json(request.model.as_str()))?;

@@ -96,13 +96,13 @@ impl Endpoint for AudioTranscription {
             out.flags = delta_flags::ESCAPED | delta_flags::FINISH;
             match said.text {
                 // All has been told already, unless nothing has.
-                Some(text) if event.index == 0 => tell(text, data, out),
+                Some(text) if event.index == 0 => tell(text, data, out).ok_or(ErrorKind::MALFORMED)?,
                 Some(text) if text.get() == "\"\"" => out.flags |= delta_flags::CONTENT,
                 _ => {}
             }
         } else if let Some(text) = said.delta {
             out.flags = delta_flags::ESCAPED;
-            out.text = span_of(text, data).unwrap_or_default();
+            out.text = span_of(text, data).ok_or(ErrorKind::MALFORMED)?;
         }
         said.count_tokens(out);
         Ok(())
@@ -125,7 +125,7 @@ impl Endpoint for AudioTranscription {
         }
         let text = said.text.ok_or_else(|| unexpected(EXPECTED, "no `text`", body))?;
         let mut delta = Delta { flags: delta_flags::ESCAPED, ..Delta::EMPTY };
-        tell(text, body, &mut delta);
+        tell(text, body, &mut delta).ok_or_else(|| unexpected(EXPECTED, "a `text` that is none", body))?;
         said.count_tokens(&mut delta);
         out.deltas.push(delta);
         Ok(())
@@ -170,16 +170,19 @@ impl Said<'_> {
 }
 
 /// A whole transcription. Of a sound in which nothing is said it is empty, and still what was asked for.
-fn tell(text: &RawValue, within: &[u8], delta: &mut Delta) {
-    if let Some(span) = span_of(text, within) {
-        delta.text = span;
-        delta.flags |= if span.is_empty() { delta_flags::CONTENT } else { 0 };
-    }
+fn tell(text: &RawValue, within: &[u8], delta: &mut Delta) -> Option<()> {
+    delta.text = span_of(text, within)?;
+    delta.flags |= if delta.text.is_empty() { delta_flags::CONTENT } else { 0 };
+    Some(())
 }
 
-/// Where a string that was read from `within` lies in it, without its quotes.
+/// Where a string that was read from `within` lies in it, without its quotes; `None` if it is no text.
 fn span_of(string: &RawValue, within: &[u8]) -> Option<Span> {
     let text = string.get().strip_prefix('"')?.strip_suffix('"')?;
+    // What is escaped may be half a character.
+    if text.contains('\\') {
+        serde_json::from_str::<String>(string.get()).ok()?;
+    }
     let off = (text.as_ptr() as usize).checked_sub(within.as_ptr() as usize)?;
     Some(Span { off: off.try_into().ok()?, len: text.len().try_into().ok()? })
 }
