@@ -1,3 +1,5 @@
+//! Answers of all shapes, and what is found in them.
+
 use super::*;
 use crate::testing::texts;
 use proptest::prelude::*;

@@ -1,3 +1,5 @@
+//! Templates: what they may use, what they make, and what is said of those that cannot work.
+
 use super::*;
 use crate::testing::{body, named, read};
 use inferometer_plugin_sdk::types::{ErrorKind, Part, PartKind};
