@@ -165,6 +165,7 @@ impl Prepared {
             }
             strategies.push(own);
         }
+        notes.extend(job.pool.check(&job.phases[0].order())?);
         job.pool.prepare(job.phases[0].order())?;
         descriptors::provide(job.phases.iter().map(|phase| &phase.plan), workers.into(), collectors.len() as u64)?;
         Ok(Self {
@@ -221,13 +222,10 @@ impl Prepared {
     pub fn wait_until_ready(&self, registry: &Registry, say: &mut dyn FnMut(&str)) -> Result<(), EngineError> {
         let Some(ready) = self.plan.server.ready else { return Ok(()) };
         let (job, runtime, local) = (&self.job, dialogue::runtime()?, LocalSet::new());
+        let client = job.server.client(job.clock);
         let line = Line {
-            server: &job.server,
-            client: &job.server.client(job.clock),
-            endpoint: &*job.endpoint,
-            info: &job.info,
+            way: job.way(&client),
             plan: &self.plan.server,
-            clock: job.clock,
             ids: &Ids::new(seed_for(self.plan.seed, "readiness", 0)),
         };
         let mut stop = job.control.stopped();
@@ -270,7 +268,6 @@ impl Prepared {
                 shard: shard as u16,
                 strategies,
                 store: Store::new(shard, workers, link, counts),
-                streaming: self.options.streaming,
                 gate: Arc::clone(&gate),
                 telemetry: Arc::clone(&telemetry),
             };

@@ -1,12 +1,15 @@
 //! What an answer that is no good one says: the server's words, found in whatever shape it puts them, and the remedy where
 //! one is known. How an answer is read that may be a good one is [`crate::reading`]'s.
 
-use inferometer_model::{Failure, FailureKind};
+use inferometer_model::{Failure, FailureKind, secret::shown_url};
 use serde_json::Value;
 use std::borrow::Cow;
+use url::Url;
 
 /// Longest message kept of a failure, in characters.
 const LONGEST_MESSAGE: usize = 500;
+/// Longest body that is parsed as JSON, in bytes: an error is short, and the thread has answers to read.
+const LONGEST_JSON: usize = 1 << 20;
 /// Most of a text that is looked at for a message, in bytes.
 const LOOKED_AT: usize = 64 << 10;
 /// How deep in a JSON body a message may lie.
@@ -93,8 +96,8 @@ impl Refusal<'_> {
         Some(match self.status {
             300..=399 => match self.location {
                 Some(location) => {
-                    format!("redirects are not followed; it leads to {}: {}", shorten(location), moved(location, path))
-                        .into()
+                    let place = shown_place(location);
+                    format!("redirects are not followed; it leads to {place}: {}", moved(location, path)).into()
                 }
                 None => "redirects are not followed".into(),
             },
@@ -124,9 +127,15 @@ fn moved(location: &str, path: &str) -> String {
     let is_url = location.starts_with("http://") || location.starts_with("https://");
     let base = location.split('?').next().unwrap_or_default();
     match base.strip_suffix(path) {
-        Some(base) if is_url && !path.is_empty() => format!("give --url {}", shorten(base)),
+        Some(base) if is_url && !path.is_empty() => format!("give --url {}", shown_place(base)),
         _ => "give that in --url and --endpoint".to_owned(),
     }
+}
+
+/// Where a redirect leads, fit to be shown: a place may hold keys.
+pub(crate) fn shown_place(location: &str) -> String {
+    let shown = Url::parse(location).map(|url| shown_url(&url));
+    shorten(&shown.unwrap_or_else(|_| location.split('?').next().unwrap_or_default().to_owned()))
 }
 
 /// An error that an answer with a good status reports. `said`: its message, as far as the endpoint knows; `data`: the event
@@ -168,15 +177,15 @@ fn overflow(message: std::fmt::Arguments<'_>) -> String {
 
 /// What a server says in an error.
 #[derive(Debug, Default, PartialEq, Eq)]
-struct Message {
+pub(crate) struct Message {
     /// For people.
-    words: String,
+    pub(crate) words: String,
     /// For programs: codes and types, where it gives any.
     code: String,
 }
 
 /// What a body of an error says: the usual fields of JSON, the title of a page, or the beginning of a text.
-fn message(content_type: &str, body: &[u8]) -> Message {
+pub(crate) fn message(content_type: &str, body: &[u8]) -> Message {
     if let Some(Message { words, code }) = found(body) {
         return Message { words: shorten(&words), code };
     }
@@ -194,6 +203,9 @@ fn message(content_type: &str, body: &[u8]) -> Message {
 /// The message in a JSON body, or in the events of a body that is a stream.
 fn found(body: &[u8]) -> Option<Message> {
     let of = |text: &[u8]| {
+        if text.len() > LONGEST_JSON {
+            return None;
+        }
         let json: Value = serde_json::from_slice(text).ok()?;
         let mut code = String::new();
         codes(&json, &mut code, DEPTH);
@@ -303,6 +315,8 @@ fn page(html: &str) -> String {
 /// The text of a piece of HTML: without tags, scripts and styles, and with its spaces made single.
 fn plain(html: &str) -> String {
     let (mut text, mut rest) = (String::new(), html);
+    // Of the same length.
+    let lower = html.to_ascii_lowercase();
     while let Some(at) = rest.find('<') {
         text.push_str(&rest[..at]);
         text.push(' ');
@@ -310,7 +324,7 @@ fn plain(html: &str) -> String {
         let hides = |name: &str| tag.get(1..=name.len()).is_some_and(|tag| tag.eq_ignore_ascii_case(name));
         let hidden = ["script", "style"].into_iter().find(|name| hides(name));
         let end = match hidden {
-            Some(name) => tag.to_ascii_lowercase().find(&format!("</{name}")).unwrap_or(tag.len()),
+            Some(name) => lower[html.len() - tag.len()..].find(&format!("</{name}")).unwrap_or(tag.len()),
             None => 0,
         };
         let tag = &tag[end..];

@@ -29,8 +29,10 @@ struct Tls {
     session: ClientConnection,
     /// When the kernel had the last bytes that were read, decrypted or not.
     kernel_ns: Option<u64>,
-    /// There may be decrypted bytes that were not taken yet.
+    /// There may be decrypted bytes that were not taken yet, or an error to be told.
     has_more: bool,
+    /// What went wrong behind bytes that could still be taken.
+    failed: Option<io::Error>,
 }
 
 impl Channel {
@@ -45,7 +47,7 @@ impl Channel {
     /// What the system says, or a [`rustls::Error`] within.
     pub(crate) async fn agree(self, name: &TlsName) -> io::Result<Self> {
         let session = name.session().map_err(io::Error::other)?;
-        let tls = Some(Box::new(Tls { session, kernel_ns: None, has_more: false }));
+        let tls = Some(Box::new(Tls { session, kernel_ns: None, has_more: false, failed: None }));
         let mut channel = Self { tls, ..self };
         while channel.tls.as_ref().is_some_and(|tls| tls.session.is_handshaking()) {
             poll_fn(|context| channel.poll_flush(context)).await?;
@@ -155,7 +157,7 @@ impl Tls {
         loop {
             match self.session.reader().read(room) {
                 Ok(count) => {
-                    self.has_more = count == room.len();
+                    self.has_more = count == room.len() || self.failed.is_some();
                     return Ok(Received { count, kernel_ns: self.kernel_ns });
                 }
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => self.has_more = false,
@@ -165,7 +167,15 @@ impl Tls {
                 }
                 Err(e) => return Err(e),
             }
-            self.take_in(socket)?;
+            if let Some(error) = self.failed.take() {
+                return Err(error);
+            }
+            match self.take_in(socket) {
+                Ok(_) => {}
+                // Whatever was good before it is taken first.
+                Err(e) if e.kind() == io::ErrorKind::InvalidData => (self.failed, self.has_more) = (Some(e), true),
+                Err(e) => return Err(e),
+            }
         }
     }
 

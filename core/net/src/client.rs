@@ -18,9 +18,11 @@ use std::{cell::RefCell, future::poll_fn, io, net::IpAddr, pin::pin, rc::Rc, tas
 /// Most bytes taken from a socket at once.
 const READ_SIZE: usize = 64 << 10;
 /// How soon a pooled connection has to end, in nanoseconds and in round trips, to pass for one that the server had closed
-/// while it was idle, where the system does not say so. Later, the server had the request.
-pub(crate) const STALE_NS: u64 = 50_000_000;
-pub(crate) const STALE_ROUND_TRIPS: u64 = 4;
+/// while it was idle, where the system does not say so. Later, the server had the request. Making a connection takes about
+/// one, if nothing else held it up: that is bounded.
+const STALE_NS: u64 = 50_000_000;
+const LONGEST_STALE_NS: u64 = 500_000_000;
+const STALE_ROUND_TRIPS: u64 = 4;
 
 /// When what happened, in nanoseconds since the run began; [`ABSENT_NS`] where it did not. What was received has the time
 /// of its [`Arrival`].
@@ -225,42 +227,28 @@ impl Client {
         receiver: &mut impl Receiver,
     ) -> Result<(), Failure> {
         let to = sending.to;
-        // A connection that turned out to speak HTTP/1.1.
-        let made = RefCell::new(None);
-        if let Some(http2) = self.http2.as_ref().filter(|http2| http2.serves(to)) {
-            let berths = match lane {
-                Lane { is_own: true, link, .. } => Berths::Own(link),
-                _ if self.usage.pooled => Berths::Shared,
-                _ => Berths::Fresh,
-            };
-            let open = async |stamps: &mut Stamps| {
-                let connection = self.open(to, stamps).await?;
-                if http2.accepts(to, connection.protocol())? {
-                    return Ok(connection.into_channel());
-                }
-                made.replace(Some(connection));
-                Err(Refused::Http1)
-            };
+        let made = match self.http2.as_ref().filter(|http2| http2.serves(to)) {
+            None => None,
             // Apart, so that requests by HTTP/1.1 do not carry the room for it.
-            match Box::pin(http2.exchange(sending, berths, open, stamps, receiver)).await {
-                Ok(()) => return Ok(()),
-                Err(Refused::Failed(failure)) => return Err(failure),
-                Err(Refused::Http1) => {}
-            }
-        }
-        let mut connection = match made.take() {
-            Some(connection) => connection,
+            Some(http2) => match Box::pin(self.exchange_by(http2, sending, lane, stamps, receiver)).await? {
+                Spoken::Http2 => return Ok(()),
+                Spoken::Http1(made) => made,
+            },
+        };
+        let mut connection = match made {
+            Some(connection) => *connection,
             None => self.connect(to, lane, stamps).await?,
         };
-        match self.attempt(&mut connection, sending, stamps, receiver).await {
-            Err(failure) if failure.kind != FailureKind::Cancelled && self.was_stale(&connection, stamps) => {
-                // One more attempt, on a connection that cannot have been closed for being idle.
-                stamps.resent = true;
-                connection = self.open(to, stamps).await?;
-                self.attempt(&mut connection, sending, stamps, receiver).await?;
-            }
-            attempted => attempted?,
+        let mut ended = self.attempt(&mut connection, sending, stamps, receiver).await;
+        if let Err(Failure { kind: FailureKind::Reset | FailureKind::Tls, .. }) = &ended
+            && self.was_stale(&connection, stamps)
+        {
+            // One more attempt, on a connection that cannot have been closed for being idle.
+            stamps.resent = true;
+            connection = self.open(to, stamps).await?;
+            ended = self.attempt(&mut connection, sending, stamps, receiver).await;
         }
+        // An answer that was read to its end leaves the connection fit to serve, whatever it said.
         if (self.usage.pooled || lane.is_own) && connection.response.keeps_alive() {
             connection.reused = true;
             connection.response.begin();
@@ -270,7 +258,37 @@ impl Client {
                 self.idle[to].borrow_mut().push(connection);
             }
         }
-        Ok(())
+        ended
+    }
+
+    /// Sends one request by HTTP/2, if the server speaks it.
+    async fn exchange_by(
+        &self,
+        http2: &Http2,
+        sending: Sending<'_>,
+        lane: &mut Lane,
+        stamps: &mut Stamps,
+        receiver: &mut impl Receiver,
+    ) -> Result<Spoken, Failure> {
+        let made = RefCell::new(None);
+        let berths = match lane {
+            Lane { is_own: true, link, .. } => Berths::Own(link),
+            _ if self.usage.pooled => Berths::Shared,
+            _ => Berths::Fresh,
+        };
+        let open = async |stamps: &mut Stamps| {
+            let connection = self.open(sending.to, stamps).await?;
+            if http2.accepts(sending.to, connection.protocol())? {
+                return Ok(connection.into_channel());
+            }
+            made.replace(Some(connection));
+            Err(Refused::Http1)
+        };
+        match http2.exchange(sending, berths, open, stamps, receiver).await {
+            Ok(()) => Ok(Spoken::Http2),
+            Err(Refused::Failed(failure)) => Err(failure),
+            Err(Refused::Http1) => Ok(Spoken::Http1(made.take().map(Box::new))),
+        }
     }
 
     /// Writes the request and reads the answer.
@@ -396,8 +414,7 @@ impl Client {
 
     /// Whether a failed attempt tells no more than that the server had closed the idle connection before.
     fn was_stale(&self, connection: &Connection, stamps: &Stamps) -> bool {
-        let limit = STALE_NS.max(connection.connect_ns.saturating_mul(STALE_ROUND_TRIPS));
-        let at_once = self.clock.now() - stamps.written < limit;
+        let at_once = self.clock.now() - stamps.written < stale_ns(connection.connect_ns);
         connection.reused && stamps.reads == 0 && (at_once || connection.was_refused())
     }
 
@@ -424,6 +441,18 @@ impl Client {
         stamps.reused = false;
         Ok(connection)
     }
+}
+
+/// How soon a pooled connection has to end to pass for stale, in nanoseconds; making it took `connect_ns`.
+pub(crate) fn stale_ns(connect_ns: u64) -> u64 {
+    connect_ns.saturating_mul(STALE_ROUND_TRIPS).clamp(STALE_NS, LONGEST_STALE_NS)
+}
+
+/// By which version a request was answered.
+enum Spoken {
+    Http2,
+    /// By none yet: HTTP/1.1 it is, on this connection if one was made.
+    Http1(Option<Box<Connection>>),
 }
 
 /// Why nothing more is to be had of a connection.

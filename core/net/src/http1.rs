@@ -86,6 +86,11 @@ pub(crate) fn parse_head(input: &[u8], fields: &mut Vec<FieldPlace>) -> Result<O
         }
     }
     let body = match (status, chunked, content_length) {
+        (101, ..) => {
+            // What follows is no HTTP.
+            keep_alive = false;
+            Body::Length(0)
+        }
         (100..=199 | 204 | 304, ..) => Body::Length(0),
         (_, true, _) => Body::Chunked(Chunk::Size { value: 0, digits: 0 }),
         (_, false, Some(length)) => Body::Length(length),

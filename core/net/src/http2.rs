@@ -19,7 +19,7 @@ pub(crate) use link::Link;
 use crate::{
     arrival::Arrivals,
     channel::Channel,
-    client::{Receiver, STALE_NS, STALE_ROUND_TRIPS, Sending, Stamps},
+    client::{Receiver, Sending, Stamps, stale_ns},
     limits::Limits,
 };
 use answer::{Answer, Hold, Stop};
@@ -37,8 +37,11 @@ use std::{
 };
 use tokio::sync::Notify;
 
+/// How often a request is sent that servers say they have not looked at.
+const MOST_REFUSALS: u32 = 10;
+
 /// Why a request was not answered by HTTP/2.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) enum Refused {
     /// The server would rather be spoken to by HTTP/1.1.
     Http1,
@@ -88,9 +91,8 @@ struct Pool {
     waiting: Cell<usize>,
     /// Tells them to look again.
     room: Rc<Notify>,
-    /// What became of the last connection that could not be made, and how many there were.
-    refused: RefCell<Option<Refused>>,
-    refusals: Cell<u64>,
+    /// Most requests that the server takes on a connection, as it said last; 0: it has said nothing yet.
+    allowed: Cell<usize>,
 }
 
 impl Http2 {
@@ -149,7 +151,7 @@ impl Http2 {
         receiver: &mut impl Receiver,
     ) -> Result<(), Refused> {
         let pool = &self.pools[sending.to];
-        let mut refuser: Option<Rc<Link>> = None;
+        let (mut refuser, mut refusals): (Option<Rc<Link>>, u32) = (None, 0);
         loop {
             let berth = self.berth(pool, &mut berths, refuser.as_ref(), &open, stamps).await?;
             let link = berth.link();
@@ -159,22 +161,22 @@ impl Http2 {
                 Err(Stop::Answer(failure)) => return Err(failure.into()),
                 Err(Stop::Broken(error)) => error,
             };
-            let is_untouched = was_refused(&error) || {
+            let is_untouched = if was_refused(&error) {
+                refusals += 1;
+                refusals < MOST_REFUSALS
+            } else {
                 // The connection tells no more than that the server had closed it while it was idle.
-                let limit = STALE_NS.max(link.connect_ns.saturating_mul(STALE_ROUND_TRIPS));
-                let at_once = self.clock.now().saturating_sub(stamps.written.min(self.clock.now())) < limit;
-                reused && error.is_io() && link.log.reads() == reads && (at_once || link.log.was_refused())
+                let now = self.clock.now();
+                let at_once = now.saturating_sub(stamps.written.min(now)) < stale_ns(link.connect_ns);
+                let was_idle = reused && error.is_io() && link.log.reads() == reads;
+                was_idle && (at_once || link.log.was_refused()) && !stamps.resent
             };
-            if is_untouched && !stamps.resent && stamps.status == 0 {
+            if is_untouched && stamps.status == 0 {
                 stamps.resent = true;
                 refuser = Some(Rc::clone(link));
                 continue;
             }
-            let failure = link.failure(&error, stamps.status);
-            if !link.is_settled() {
-                pool.refuse(failure.clone().into());
-            }
-            return Err(failure.into());
+            return Err(link.failure(&error, stamps.status).into());
         }
     }
 
@@ -213,12 +215,18 @@ impl Http2 {
         if let Some(ended) = ended {
             return ended;
         }
-        let (limits, clock) = (self.limits, self.clock);
+        let (limits, clock, reads) = (self.limits, self.clock, link.log.reads());
         let mut timer = pin!(limits.timer(clock));
         let received = link.until(&bell, |context| match answer.poll(context) {
             Poll::Pending => {
                 let over = limits.poll_over(timer.as_mut(), clock, answer.stamps, context);
-                over.map(|failure| Err(Stop::Answer(failure)))
+                over.map(|failure| {
+                    if link.log.reads() == reads {
+                        // Nothing at all has come on it: it is given up, for whoever comes next.
+                        link.retire();
+                    }
+                    Err(Stop::Answer(failure))
+                })
             }
             ended => ended,
         });
@@ -264,16 +272,13 @@ impl Http2 {
                 break;
             }
             has_waited = true;
-            let refusals = pool.refusals.get();
             pool.wait().await;
-            if pool.refusals.get() != refusals
-                && let Some(refused) = pool.refused.borrow().clone()
-            {
-                return Err(refused);
+            if pool.is_http1.get() {
+                return Err(Refused::Http1);
             }
         }
         let coming = Counted::one_more(&pool.coming, Some(&pool.room));
-        let link = self.open(pool, open, stamps).await.inspect_err(|refused| pool.refuse(refused.clone()))?;
+        let link = self.open(pool, open, stamps).await?;
         let berth = Berth::on(&link);
         pool.links.borrow_mut().push(link);
         drop(coming);
@@ -301,6 +306,9 @@ impl Pool {
             if link.has_room() && !link.stands() {
                 links.remove(at);
             } else if link.has_room() && !is_refuser(link) {
+                if let Some(allowed) = link.allowed() {
+                    self.allowed.set(allowed);
+                }
                 return Some(Rc::clone(link));
             } else {
                 at += 1;
@@ -313,6 +321,7 @@ impl Pool {
     fn expects_room(&self, most: usize) -> bool {
         let links = self.links.borrow();
         let unsettled = links.iter().filter(|link| !link.is_settled()).count();
+        let most = if self.allowed.get() == 0 { most } else { most.min(self.allowed.get()) };
         // Each will have the request that it was made for.
         self.waiting.get() < (self.coming.get() + unsettled) * (most - 1)
     }
@@ -320,13 +329,6 @@ impl Pool {
     async fn wait(&self) {
         let _waiting = Counted::one_more(&self.waiting, None);
         self.room.notified().await;
-    }
-
-    /// A connection could not be made: whoever waits for one need not try the same.
-    fn refuse(&self, refused: Refused) {
-        self.refused.replace(Some(refused));
-        self.refusals.set(self.refusals.get() + 1);
-        self.room.notify_waiters();
     }
 }
 

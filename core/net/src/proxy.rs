@@ -14,8 +14,15 @@ pub(crate) async fn tunnel(channel: &mut Channel, proxy: &Proxy, target: &str) -
         let name = &proxy.name;
         Failure::new(FailureKind::Connect, format!("the proxy {name} does not connect to {target}: {why}"))
     };
-    let answer = ask(channel, &request(proxy, target)).await.map_err(|e| refused(&plain(&e)))?;
-    let (status, reason) = status(&answer).ok_or_else(|| refused("its answer is not HTTP/1.1"))?;
+    let mut asked = request(proxy, target);
+    let (status, reason) = loop {
+        let answer = ask(channel, &asked).await.map_err(|e| refused(&plain(&e)))?;
+        match status(&answer).ok_or_else(|| refused("its answer is not HTTP/1.1"))? {
+            // The answer is still to come.
+            (100..=199, _) => asked.clear(),
+            answered => break answered,
+        }
+    };
     match status {
         200..=299 => Ok(()),
         407 if proxy.authorization.is_none() => Err(refused(
@@ -45,7 +52,7 @@ async fn ask(channel: &mut Channel, mut request: &[u8]) -> io::Result<Vec<u8>> {
         }
     }
     let mut answer = Vec::new();
-    while !answer.ends_with(b"\r\n\r\n") {
+    while !(answer.ends_with(b"\r\n\r\n") || answer.ends_with(b"\n\n")) {
         if answer.len() == LONGEST_ANSWER {
             return Err(io::Error::other("its answer does not end"));
         }
@@ -65,7 +72,7 @@ async fn ask(channel: &mut Channel, mut request: &[u8]) -> io::Result<Vec<u8>> {
 
 /// Status and reason of an answer's head.
 fn status(answer: &[u8]) -> Option<(u16, String)> {
-    let mut headers = [httparse::EMPTY_HEADER; 64];
+    let mut headers = [httparse::EMPTY_HEADER; 256];
     let mut response = httparse::Response::new(&mut headers);
     response.parse(answer).ok()?;
     Some((response.code?, response.reason.unwrap_or_default().to_owned()))

@@ -10,6 +10,8 @@ use crate::{
 use inferometer_abi::types::ABSENT_NS;
 use inferometer_model::{Failure, FailureKind};
 
+/// Most heads that only announce an answer.
+const MOST_INTERIMS: u32 = 100;
 /// Longest response head that is read, in bytes.
 const LONGEST_HEAD: usize = 256 << 10;
 /// Memory of the head that is kept from one answer to the next, in bytes.
@@ -27,6 +29,8 @@ pub struct Response {
     keep_alive: bool,
     /// Not all of the request was written.
     is_cut_short: bool,
+    /// Heads before the answer's own.
+    interims: u32,
 }
 
 #[derive(Default)]
@@ -44,6 +48,7 @@ impl Response {
         self.head.clear();
         self.head.shrink_to(KEPT);
         self.is_cut_short = false;
+        self.interims = 0;
     }
 
     /// Whether it was read to its end.
@@ -118,6 +123,10 @@ impl Response {
         };
         let used = parsed.length - before;
         if parsed.is_interim() {
+            self.interims += 1;
+            if self.interims > MOST_INTERIMS {
+                return Err(Failure::new(FailureKind::Malformed, "more than 100 heads that only announce an answer"));
+            }
             self.head.clear();
             // It is not the beginning of the answer.
             stamps.first_byte = if used < input.len() { arrival.at_ns } else { ABSENT_NS };

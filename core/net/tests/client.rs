@@ -86,19 +86,25 @@ impl Receiver for Keeper {
     fn whole(&mut self, answer: Whole<'_>, _arrival: Arrival) -> Result<(), Failure> {
         (self.body, self.is_cut) = (answer.body.to_vec(), answer.is_cut);
         self.fields = answer.fields.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-        Ok(())
+        if self.status >= 400 { Err(Failure::new(FailureKind::HttpStatus, "refused")) } else { Ok(()) }
     }
 }
 
 /// Sends so many requests one after another over one client.
 fn requests(address: SocketAddr, count: usize, body: &[u8]) -> Vec<(Result<(), Failure>, Stamps, Keeper)> {
+    requests_within(Limits::default(), address, count, body)
+}
+
+/// The same, with limits.
+fn requests_within(
+    limits: Limits,
+    address: SocketAddr,
+    count: usize,
+    body: &[u8],
+) -> Vec<(Result<(), Failure>, Stamps, Keeper)> {
     let destination = Destination::direct(address.to_string(), vec![address]);
     let head = Head::new("POST", "/", &destination, []).unwrap();
-    let client = Client::new(
-        Clock::start(),
-        vec![destination],
-        Usage { pooled: true, stamped: true, limits: Limits::default() },
-    );
+    let client = Client::new(Clock::start(), vec![destination], Usage { pooled: true, stamped: true, limits });
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let mut results = Vec::new();
@@ -240,4 +246,25 @@ fn an_answer_longer_than_is_kept_is_read_to_its_end_and_its_connection_serves_ag
     assert!(ended.is_ok() && keeper.is_cut, "{ended:?}");
     assert_eq!((keeper.body.len(), stamps.received_bytes), (KEPT, KEPT as u64 + 5));
     assert!(results[1].1.reused && !results[1].2.is_cut && results[1].2.body == b"hi");
+}
+
+#[test]
+fn a_refusal_that_was_read_to_its_end_leaves_its_connection_to_the_next_request() {
+    const BUSY: &str = "HTTP/1.1 429 Too Many Requests\r\nContent-Length: 4\r\n\r\nbusy";
+    let (address, seen) = server(vec![vec![Step::Read, Step::Say(BUSY), Step::Read, Step::Say(OK), Step::Read]]);
+    let results = requests(address, 2, b"{}");
+    assert_eq!(results[0].0.as_ref().unwrap_err().kind, FailureKind::HttpStatus);
+    assert!(results[1].0.is_ok() && results[1].1.reused && !results[1].1.resent);
+    assert_eq!(seen.iter().take(2).count(), 2);
+}
+
+#[test]
+fn a_request_whose_time_is_over_is_not_sent_again() {
+    // The second request is read and never answered, on a connection that stands until the client lets go of it.
+    let (address, seen) = server(vec![vec![Step::Read, Step::Say(OK), Step::Read, Step::ReadSome(1)]]);
+    let limits = Limits { first_byte: Some(std::time::Duration::from_millis(20)), ..Limits::default() };
+    let results = requests_within(limits, address, 2, b"{}");
+    let failure = results[1].0.as_ref().unwrap_err();
+    assert_eq!((failure.kind, results[1].1.resent), (FailureKind::Timeout, false), "{failure:?}");
+    assert_eq!(seen.iter().take(2).count(), 2);
 }

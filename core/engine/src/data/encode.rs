@@ -84,11 +84,11 @@ pub(crate) struct Terms {
     extra: Map<String, Value>,
     /// The run's extra fields as JSON; empty: none.
     extra_json: Arc<str>,
-    flags: u32,
+    pub(super) flags: u32,
     /// The endpoint's own path.
     path: String,
-    system: Option<String>,
-    user_context_tokens: Option<u64>,
+    pub(super) system: Option<String>,
+    pub(super) user_context_tokens: Option<u64>,
     pub(crate) cache_bust: CacheBust,
     delay_ratio: f64,
     ignores_times: bool,

@@ -5,6 +5,7 @@
 //! ready ahead of the schedule, by the place at which it comes, and handed out once. A session is a pure function of its
 //! number, so the bytes sent depend neither on who makes it nor on when.
 
+mod effects;
 mod encode;
 mod feed;
 mod messages;
@@ -20,7 +21,7 @@ use inferometer_abi::{
     types::{Error, Outgoing},
 };
 use inferometer_load::Sampler;
-use inferometer_model::plan::Plan;
+use inferometer_model::{ConfigError, plan::Plan};
 use std::{
     any::Any,
     fmt,
@@ -147,6 +148,16 @@ impl Pool {
         }
         locked(&self.shelf).begin(order, place);
         Ok(())
+    }
+
+    /// Checks with the first session of `order` that the endpoint sends what the user has asked to be sent; what is worth
+    /// saying of settings that change nothing.
+    pub(crate) fn check(&self, order: &Order) -> Result<Vec<String>, EngineError> {
+        let Some(entry) = order.entry(0) else { return Ok(Vec::new()) };
+        let session = self.make(entry, true).map_err(|refused| self.engine_error(refused))?;
+        let [_, endpoint] = &self.names;
+        let checked = self.terms.effects(&*self.endpoint, endpoint, &session);
+        checked.map_err(|error| EngineError::Config(ConfigError::new(error.message)))
     }
 
     /// Makes a session.

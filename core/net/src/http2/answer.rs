@@ -2,6 +2,7 @@
 
 use super::{link::Link, pulse::Bell};
 use crate::{
+    arrival::Arrival,
     client::{Receiver, Stamps},
     content::Content,
     http1::{FieldPlace, Fields},
@@ -86,17 +87,19 @@ impl<'a, R: Receiver> Answer<'a, R> {
             let _ = body.flow_control().release_capacity(data.len());
             self.stamp();
             self.stamps.received_bytes += data.len() as u64;
-            self.content.feed(&data, self.link.log.arrival(), self.receiver)?;
+            let arrival = self.arrival();
+            self.content.feed(&data, arrival, self.receiver)?;
         }
         self.stamp();
+        let arrival = self.arrival();
         let fields = Fields::of(&mut self.head, &self.fields);
-        self.content.finish(fields, self.link.log.arrival(), self.receiver)?;
+        self.content.finish(fields, arrival, self.receiver)?;
         Poll::Ready(Ok(()))
     }
 
     fn take_head(&mut self, status: u16, headers: &HeaderMap) -> Result<(), Failure> {
         self.stamp();
-        (self.stamps.headers, self.stamps.status) = (self.link.log.arrival().at_ns, status);
+        (self.stamps.headers, self.stamps.status) = (self.arrival().at_ns, status);
         let text = |name| headers.get_all(name).iter().next_back().and_then(|value| value.to_str().ok());
         let (kind, encoding) = (text(header::CONTENT_TYPE), text(header::CONTENT_ENCODING));
         self.content.begin(status, kind.unwrap_or_default(), encoding.unwrap_or_default(), self.receiver)?;
@@ -112,6 +115,12 @@ impl<'a, R: Receiver> Answer<'a, R> {
         Ok(())
     }
 
+    /// When what is at hand came: not before the request was sent, whatever a clock that was set says.
+    fn arrival(&self) -> Arrival {
+        let arrival = self.link.log.arrival();
+        Arrival { at_ns: arrival.at_ns.max(self.stamps.sent), ..arrival }
+    }
+
     /// Something of the answer came.
     fn stamp(&mut self) {
         let (stamps, reads) = (&mut *self.stamps, self.link.log.reads());
@@ -119,7 +128,7 @@ impl<'a, R: Receiver> Answer<'a, R> {
             self.reads = reads;
             stamps.reads += 1;
         }
-        stamps.last_byte = self.link.log.arrival().at_ns;
+        stamps.last_byte = self.link.log.arrival().at_ns.max(stamps.sent);
         if stamps.first_byte == ABSENT_NS {
             stamps.first_byte = stamps.last_byte;
         }

@@ -28,6 +28,8 @@ const STREAM_WINDOW: u32 = 16 << 20;
 const LONGEST_HEAD: u32 = 256 << 10;
 /// Most bytes of a request's body that are copied out of it at once.
 const MOST_BUFFERED: usize = 256 << 10;
+/// Streams that were broken off on purpose, of which more may come for a while: no server is to blame for that.
+const MOST_BROKEN_OFF: usize = 100_000;
 /// How often in a row a connection is moved on before others get their turn.
 const MOVES_IN_A_ROW: u32 = 32;
 
@@ -48,6 +50,8 @@ pub(crate) struct Link {
     /// Who waits for room on a connection is told by this.
     room: Rc<Notify>,
     is_settled: Cell<bool>,
+    /// It is given up, and carries no further request.
+    is_retired: Cell<bool>,
     /// How long connecting took: about one round trip.
     pub(super) connect_ns: u64,
 }
@@ -73,10 +77,13 @@ impl Link {
             .max_send_buffer_size(MOST_BUFFERED)
             // A stream of tokens is a stream of small frames.
             .data_frame_budget(usize::MAX)
+            .max_concurrent_reset_streams(MOST_BROKEN_OFF)
+            .max_local_error_reset_streams(None)
             // How many more the server takes, it has to say first.
             .initial_max_send_streams(1);
         let begun = builder.handshake(wire).await;
-        let (requests, connection) = begun.map_err(|e| Failure::new(FailureKind::Reset, format!("{e}")))?;
+        let (requests, connection) =
+            begun.map_err(|e| log.tls_failure().unwrap_or_else(|| Failure::new(FailureKind::Reset, e.to_string())))?;
         let waker = Waker::from(Arc::clone(&pulse));
         Ok(Self {
             connection: RefCell::new(Some(connection)),
@@ -89,6 +96,7 @@ impl Link {
             farewell: RefCell::default(),
             room: Rc::clone(room),
             is_settled: Cell::new(false),
+            is_retired: Cell::new(false),
             connect_ns,
         })
     }
@@ -98,6 +106,16 @@ impl Link {
         self.is_settled.get()
     }
 
+    /// How many requests the server takes at a time, if it has said so.
+    pub(super) fn allowed(&self) -> Option<usize> {
+        self.is_settled().then(|| self.requests.current_max_send_streams())
+    }
+
+    /// It carries no further request.
+    pub(super) fn retire(&self) {
+        self.is_retired.set(true);
+    }
+
     /// Whether another request may be sent on it now.
     pub(super) fn has_room(&self) -> bool {
         self.streams.get() < self.most.min(self.requests.current_max_send_streams())
@@ -105,6 +123,9 @@ impl Link {
 
     /// Whether requests may still be sent on it, now or later; of one that was idle, after a look at what has come.
     pub(super) fn stands(&self) -> bool {
+        if self.is_retired.get() {
+            return false;
+        }
         if self.streams.get() == 0 {
             for _ in 0..MOVES_IN_A_ROW {
                 self.move_on();
@@ -200,6 +221,9 @@ impl Link {
     pub(super) fn failure(&self, error: &h2::Error, status: u16) -> Failure {
         let when = if status == 0 { "before the answer's head was complete" } else { "in mid-answer" };
         let reset = |message: String| Failure::new(FailureKind::Reset, message);
+        if let Some(failure) = self.log.tls_failure() {
+            return failure;
+        }
         let reason = error.reason().filter(|_| !error.is_io());
         match reason {
             _ if self.log.is_http1() => {

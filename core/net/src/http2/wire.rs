@@ -9,9 +9,10 @@ use crate::{
     arrival::{Arrival, Arrivals},
     channel::Channel,
     connection::plain,
+    tls,
 };
 use bytes::{Buf, Bytes};
-use inferometer_model::Clock;
+use inferometer_model::{Clock, Failure};
 use std::{
     cell::{Cell, RefCell},
     io,
@@ -42,6 +43,7 @@ pub(super) struct Log {
     is_http1: Cell<bool>,
     was_refused: Cell<bool>,
     error: RefCell<Option<String>>,
+    tls_failure: RefCell<Option<Failure>>,
     /// Bells of requests that are whole in what was gathered.
     complete: RefCell<Vec<Arc<Bell>>>,
 }
@@ -59,6 +61,7 @@ impl Log {
             is_http1: Cell::new(false),
             was_refused: Cell::new(false),
             error: RefCell::default(),
+            tls_failure: RefCell::default(),
             complete: RefCell::default(),
         })
     }
@@ -99,6 +102,11 @@ impl Log {
         self.error.borrow().clone()
     }
 
+    /// What broke the connection, if it was TLS.
+    pub(super) fn tls_failure(&self) -> Option<Failure> {
+        self.tls_failure.borrow().clone()
+    }
+
     /// The request of `bell` ends with what is gathered now.
     pub(super) fn completes(&self, bell: &Arc<Bell>) {
         self.complete.borrow_mut().push(Arc::clone(bell));
@@ -106,6 +114,9 @@ impl Log {
 
     fn broken(&self, error: io::Error) -> io::Error {
         self.was_refused.set(true);
+        if let Some(failure) = tls::broken(&error) {
+            self.tls_failure.borrow_mut().get_or_insert(failure);
+        }
         self.error.borrow_mut().get_or_insert_with(|| plain(&error));
         error
     }
