@@ -86,7 +86,7 @@ impl Receiver for Keeper {
     fn whole(&mut self, answer: Whole<'_>, _arrival: Arrival) -> Result<(), Failure> {
         (self.body, self.is_cut) = (answer.body.to_vec(), answer.is_cut);
         self.fields = answer.fields.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-        if self.status >= 400 { Err(Failure::new(FailureKind::HttpStatus, "refused")) } else { Ok(()) }
+        if self.status == 429 { Err(Failure::new(FailureKind::HttpStatus, "refused")) } else { Ok(()) }
     }
 }
 
