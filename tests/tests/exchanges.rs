@@ -171,7 +171,7 @@ fn a_job_that_goes_wrong_fails_its_request_alone_and_the_reason_is_told() {
         (Fault::Refused, "http_status", "422 no such model"),
         (Fault::FailsAfter(2), "stream_error", "too dark (in exchange 4)"),
         (Fault::NoJson, "malformed", "the state of a job was expected"),
-        (Fault::Status(404), "http_status", "404 out of order (in exchange 2)"),
+        (Fault::Status(404), "http_status", "404 out of order"),
         (Fault::Status(503), "http_status", "503 out of order (in exchange 2)"),
         (Fault::HangsUp, "reset", "(in exchange 2)"),
         (Fault::Empty, "no_content", "without any content"),

@@ -36,18 +36,7 @@ fn event_of(bencher: Bencher<'_, '_>, endpoint: &dyn Endpoint, data: &str) {
 }
 
 fn body(bencher: Bencher<'_, '_>, data: &str) {
-    let answer = Answer {
-        status: 200,
-        exchange: 0,
-        flags: 0,
-        content_type: "application/json".into(),
-        body: data.as_bytes().into(),
-    };
-    bencher.counter(BytesCount::of_str(data)).bench_local(move || {
-        let mut reply = Reply::default();
-        Chat.on_body(black_box(&answer), &mut reply).expect("it is well formed");
-        black_box(reply);
-    });
+    body_of(bencher, &Chat, data);
 }
 
 #[divan::bench(sample_size = 1_000)]

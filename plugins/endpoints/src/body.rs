@@ -9,9 +9,56 @@ use inferometer_plugin_sdk::{
         Serialize,
         de::{Deserializer as _, MapAccess, Visitor},
     },
-    types::{Error, ErrorKind, Result},
+    types::{Error, ErrorKind, Outgoing, Request, Result},
 };
 use serde_json::value::RawValue;
+
+/// Writes the body of a request: an object of what `members` writes, with the user's extras laid over it. A raw body goes out
+/// as it is.
+///
+/// # Errors
+/// Those of `members`, and when the extras are no JSON object.
+pub(crate) fn encode(
+    request: &Request<'_>,
+    out: &mut Outgoing,
+    members: impl FnOnce(&mut Object<'_>) -> Result<()>,
+) -> Result<()> {
+    encode_with(request, request.extra_json.as_str(), out, members)
+}
+
+/// The same with other `extras` than the request's, which belong elsewhere.
+///
+/// # Errors
+/// Those of `members`, and when the extras are no JSON object.
+pub(crate) fn encode_with(
+    request: &Request<'_>,
+    extras: &str,
+    out: &mut Outgoing,
+    members: impl FnOnce(&mut Object<'_>) -> Result<()>,
+) -> Result<()> {
+    out.body.clear();
+    if !request.raw_body.is_empty() {
+        out.body.extend_from_slice(&request.raw_body);
+        return Ok(());
+    }
+    object(&mut out.body, extras, members)
+}
+
+/// Writes an object of what `members` writes, with `extras` laid over it.
+///
+/// # Errors
+/// Those of `members`, and when the extras are no JSON object.
+pub(crate) fn object(
+    out: &mut RVec<u8>,
+    extras: &str,
+    members: impl FnOnce(&mut Object<'_>) -> Result<()>,
+) -> Result<()> {
+    let mut object = Object::open(out, extras)?;
+    members(&mut object)?;
+    object.extras()?;
+    object.close();
+    Ok(())
+}
 
 /// A JSON object that is being written.
 pub(crate) struct Object<'a> {
@@ -63,16 +110,13 @@ impl<'a> Object<'a> {
     ///
     /// # Errors
     /// Those of `members`.
-    pub(crate) fn object(&mut self, key: &str, members: impl FnOnce(&mut Object<'_>) -> Result<()>) -> Result<()> {
+    pub(crate) fn nested(&mut self, key: &str, members: impl FnOnce(&mut Object<'_>) -> Result<()>) -> Result<()> {
         let extra = self.extras.iter().find(|extra| extra.key == key).map(|extra| extra.value.get());
         if extra.is_some_and(|extra| !extra.starts_with('{')) {
             return self.member(key, |_| Ok(())).map(drop);
         }
         self.key(key)?;
-        let mut object = Object::open(self.out, extra.unwrap_or_default())?;
-        members(&mut object)?;
-        object.extras()?;
-        object.close();
+        object(self.out, extra.unwrap_or_default(), members)?;
         self.extras.iter_mut().filter(|extra| extra.key == key).for_each(|extra| extra.is_written = true);
         Ok(())
     }
@@ -210,10 +254,7 @@ mod tests {
     fn extras_are_laid_over_an_object_within_too() {
         let written = |extras: &'static str| {
             let mut out = RVec::new();
-            let mut object = Object::open(&mut out, extras).unwrap();
-            object.object("o", |o| o.member("a", json(&1)).map(drop)).unwrap();
-            object.extras().unwrap();
-            object.close();
+            object(&mut out, extras, |object| object.nested("o", |o| o.member("a", json(&1)).map(drop))).unwrap();
             String::from_utf8(out.into()).unwrap()
         };
         assert_eq!(written(""), r#"{"o":{"a":1}}"#);

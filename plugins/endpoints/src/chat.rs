@@ -1,60 +1,31 @@
 //! The `chat` endpoint: OpenAI's chat completions, with images, audio and video as servers of open models take them.
 
 use crate::{
-    body::{Object, json, list},
-    openai::{self, Dialect, request},
-    turns::{audio_format, strings},
+    body::{self, list},
+    openai::{Dialect, write_rest},
+    speaks::{self, speaks},
+    turns::{self, audio_format, refused, strings, typed},
 };
 use inferometer_plugin_sdk::{
-    Component, NoOptions, RVec,
-    api::Endpoint,
-    documents::{EndpointInfo, Framing},
-    types::{
-        Answer, Delta, Error, ErrorKind, Event, Message, Outgoing, Part, PartKind, Reply, Request, Result,
-        request_flags,
-    },
+    RVec,
+    types::{Message, Outgoing, Part, PartKind, Request, Result, request_flags},
 };
 
-/// Speaks `/v1/chat/completions`.
-pub struct Chat;
-
-impl Component for Chat {
-    type Options = NoOptions;
-
-    fn create(_: NoOptions) -> Result<Self> {
-        Ok(Self)
-    }
+speaks! {
+    /// Speaks `/v1/chat/completions`.
+    Chat, "chat", "OpenAI's chat completions, as most servers offer them (/v1/chat/completions).",
+    info: speaks::text("/v1/chat/completions"),
+    encode: encode,
+    answers: Dialect::Chat,
 }
 
-impl Endpoint for Chat {
-    fn info(&self) -> EndpointInfo {
-        EndpointInfo {
-            path: "/v1/chat/completions".to_owned(),
-            streams: true,
-            framing: Framing::Sse,
-            produces_tokens: true,
-            tokenizes_input: true,
-            ends_explicitly: true,
-            ..EndpointInfo::default()
-        }
-    }
-
-    fn encode(&self, request: &Request<'_>, out: &mut Outgoing) -> Result<()> {
-        let is_legacy = request.flags & request_flags::LEGACY_MAX_TOKENS != 0;
-        let limit = if is_legacy { "max_tokens" } else { "max_completion_tokens" };
-        request::encode(request, out, limit, |body| {
-            body.member("messages", |out| list(out, &request.messages, write_message)).map(drop)
-        })
-    }
-
-    #[inline]
-    fn on_event(&self, event: &Event<'_>, out: &mut Delta, scratch: &mut RVec<u8>) -> Result<(), ErrorKind> {
-        openai::on_event(Dialect::Chat, event, out, scratch)
-    }
-
-    fn on_body(&self, answer: &Answer<'_>, out: &mut Reply) -> Result<()> {
-        openai::on_body(Dialect::Chat, answer, out)
-    }
+fn encode(request: &Request<'_>, out: &mut Outgoing) -> Result<()> {
+    let is_legacy = request.flags & request_flags::LEGACY_MAX_TOKENS != 0;
+    let limit = if is_legacy { "max_tokens" } else { "max_completion_tokens" };
+    body::encode(request, out, |body| {
+        body.member("messages", |out| list(out, &request.messages, write_message))?;
+        write_rest(body, request, limit)
+    })
 }
 
 /// Writes a message with its parts.
@@ -62,45 +33,27 @@ impl Endpoint for Chat {
 /// # Errors
 /// When the API has no words for a part.
 pub(crate) fn write_message(out: &mut RVec<u8>, message: &Message<'_>) -> Result<()> {
-    let mut object = Object::open(out, message.extra_json.as_str())?;
-    object.member("role", json(message.role.as_str()))?;
-    object.member("content", |out| match message.parts.as_slice() {
-        [] => json("")(out),
-        [part] if part.kind == PartKind::TEXT => json(part.data.as_str())(out),
-        parts => list(out, parts, write_part),
-    })?;
-    object.extras()?;
-    object.close();
-    Ok(())
+    turns::write_message(out, message, write_part)
 }
 
 fn write_part(out: &mut RVec<u8>, part: &Part<'_>) -> Result<()> {
     let data = part.data.as_str();
     match part.kind {
         PartKind::TEXT => strings(out, &[("type", "text"), ("text", data)]),
-        PartKind::IMAGE => typed(out, "image_url", &[("url", data)]),
-        PartKind::VIDEO => typed(out, "video_url", &[("url", data)]),
-        PartKind::AUDIO => typed(out, "input_audio", &[("data", data), ("format", audio_format("chat", &part.mime)?)]),
-        PartKind(kind) => Err(Error::new(
-            ErrorKind::UNSUPPORTED,
-            format!("`chat` cannot send a part of kind {kind}; it knows text, images, audio and video"),
-        )),
+        PartKind::IMAGE => typed(out, "image_url", "image_url", &[("url", data)]),
+        PartKind::VIDEO => typed(out, "video_url", "video_url", &[("url", data)]),
+        PartKind::AUDIO => {
+            let format = audio_format("chat", &part.mime)?;
+            typed(out, "input_audio", "input_audio", &[("data", data), ("format", format)])
+        }
+        kind => Err(refused("chat", kind, "text, images, audio and video")),
     }
-}
-
-/// A part whose content is an object under the name of its type.
-fn typed(out: &mut RVec<u8>, name: &str, members: &[(&str, &str)]) -> Result<()> {
-    let mut object = Object::open(out, "")?;
-    object.member("type", json(name))?;
-    object.member(name, |out| strings(out, members))?;
-    object.close();
-    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use inferometer_plugin_sdk::RStr;
+    use inferometer_plugin_sdk::{RStr, api::Endpoint as _, types::ErrorKind};
 
     fn message<'a>(role: &'a str, parts: &'a [Part<'a>], extra: &'a str) -> Message<'a> {
         Message { role: role.into(), parts: parts.into(), extra_json: extra.into() }

@@ -1,59 +1,33 @@
 //! The `completions` endpoint: OpenAI's older API, which continues a text.
 
 use crate::{
-    body::{json, list},
-    openai::{self, Dialect, request},
+    body::{self, json, list},
+    openai::{Dialect, write_rest},
+    speaks::{self, speaks},
 };
 use inferometer_plugin_sdk::{
-    Component, NoOptions, RVec,
-    api::Endpoint,
-    documents::{EndpointInfo, Framing},
+    RVec,
     serde::{Serialize, Serializer},
-    types::{Answer, Delta, Error, ErrorKind, Event, Message, Outgoing, PartKind, Reply, Request, Result},
+    types::{Error, ErrorKind, Message, Outgoing, PartKind, Request, Result},
 };
 use std::fmt;
 
-/// Speaks `/v1/completions`.
-///
-/// The API knows neither roles nor a history: the prompt is the texts of all messages in their order, blank lines
-/// between them. One message of several texts is sent as a list, which servers take for several prompts.
-pub struct Completions;
-
-impl Component for Completions {
-    type Options = NoOptions;
-
-    fn create(_: NoOptions) -> Result<Self> {
-        Ok(Self)
-    }
+speaks! {
+    /// Speaks `/v1/completions`.
+    ///
+    /// The API knows neither roles nor a history: the prompt is the texts of all messages in their order, blank lines
+    /// between them. One message of several texts is sent as a list, which servers take for several prompts.
+    Completions, "completions", "OpenAI's older text completions (/v1/completions).",
+    info: speaks::text("/v1/completions"),
+    encode: encode,
+    answers: Dialect::Completions,
 }
 
-impl Endpoint for Completions {
-    fn info(&self) -> EndpointInfo {
-        EndpointInfo {
-            path: "/v1/completions".to_owned(),
-            streams: true,
-            framing: Framing::Sse,
-            produces_tokens: true,
-            tokenizes_input: true,
-            ends_explicitly: true,
-            ..EndpointInfo::default()
-        }
-    }
-
-    fn encode(&self, request: &Request<'_>, out: &mut Outgoing) -> Result<()> {
-        request::encode(request, out, "max_tokens", |body| {
-            body.member("prompt", |out| write_prompt(out, request.messages.as_slice())).map(drop)
-        })
-    }
-
-    #[inline]
-    fn on_event(&self, event: &Event<'_>, out: &mut Delta, scratch: &mut RVec<u8>) -> Result<(), ErrorKind> {
-        openai::on_event(Dialect::Completions, event, out, scratch)
-    }
-
-    fn on_body(&self, answer: &Answer<'_>, out: &mut Reply) -> Result<()> {
-        openai::on_body(Dialect::Completions, answer, out)
-    }
+fn encode(request: &Request<'_>, out: &mut Outgoing) -> Result<()> {
+    body::encode(request, out, |body| {
+        body.member("prompt", |out| write_prompt(out, request.messages.as_slice()))?;
+        write_rest(body, request, "max_tokens")
+    })
 }
 
 fn write_prompt(out: &mut RVec<u8>, messages: &[Message<'_>]) -> Result<()> {
@@ -104,7 +78,10 @@ impl Serialize for Joined<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use inferometer_plugin_sdk::types::{Part, request_flags};
+    use inferometer_plugin_sdk::{
+        api::Endpoint as _,
+        types::{Part, request_flags},
+    };
 
     fn encoded(messages: &[(&str, &[Part<'_>])], extra: &str) -> Result<String> {
         let messages: Vec<Message<'_>> = messages

@@ -4,11 +4,12 @@
 //! apart, the usual ones by [`crate::scan`] and the others by a parser that keeps only what kind of value it saw.
 
 use crate::{
-    body::{Object, json, list},
+    body::{self, Object, json, list},
     chat,
-    listed::{Api, failure, listed, unexpected},
     parts::Parts,
+    reading::{Whole, failure, unexpected},
     scan::Cursor,
+    speaks::{self, speaks},
     usage,
 };
 use inferometer_plugin_sdk::{
@@ -22,38 +23,30 @@ use inferometer_plugin_sdk::{
 use serde_json::Value;
 use std::fmt;
 
-const EMBEDDINGS: Api = Api {
-    path: "/v1/embeddings",
-    tokenizes_input: true,
-    ranks: false,
-    write: |body, request| write(body, request),
-    read,
-};
-const NIM: Api = Api { write: |body, request| write_joined(body, request), ..EMBEDDINGS };
-const CHAT: Api = Api { write: |body, request| write_chat(body, request), ..EMBEDDINGS };
+const PATH: &str = "/v1/embeddings";
 
-listed! {
+speaks! {
     /// Speaks `/v1/embeddings`: the texts of a turn, always as a list.
-    Embeddings,
-    "embeddings",
-    "OpenAI's embeddings of texts (/v1/embeddings).",
-    EMBEDDINGS
+    Embeddings, "embeddings", "OpenAI's embeddings of texts (/v1/embeddings).",
+    info: speaks::whole(PATH),
+    encode: |request, out| body::encode(request, out, |body| write(body, request)),
+    answers: Whole(read),
 }
 
-listed! {
+speaks! {
     /// Speaks `/v1/embeddings` as NVIDIA's NIMs do for models that see: an image stands behind its text.
-    NimEmbeddings,
-    "nim-embeddings",
-    "Embeddings of texts and images, as NVIDIA's NIMs take them (/v1/embeddings).",
-    NIM
+    NimEmbeddings, "nim-embeddings", "Embeddings of texts and images, as NVIDIA's NIMs take them (/v1/embeddings).",
+    info: speaks::whole(PATH),
+    encode: |request, out| body::encode(request, out, |body| write_joined(body, request)),
+    answers: Whole(read),
 }
 
-listed! {
+speaks! {
     /// Speaks `/v1/embeddings` with the body of a chat, of which the server makes what it embeds.
-    ChatEmbeddings,
-    "chat-embeddings",
-    "Embeddings of chats, with images where the model sees (/v1/embeddings).",
-    CHAT
+    ChatEmbeddings, "chat-embeddings", "Embeddings of chats, with images where the model sees (/v1/embeddings).",
+    info: speaks::whole(PATH),
+    encode: |request, out| body::encode(request, out, |body| write_chat(body, request)),
+    answers: Whole(read),
 }
 
 fn write(body: &mut Object<'_>, request: &Request<'_>) -> Result<()> {
@@ -123,7 +116,7 @@ fn scan(body: &[u8]) -> Option<Delta> {
     (has_data && cursor.is_at_end()).then_some(())?;
     let mut delta = Delta { flags: delta_flags::CONTENT, ..Delta::EMPTY };
     if let Some(usage) = usage {
-        usage::read(&serde_json::json!({"usage": serde_json::from_slice::<Value>(usage).ok()?}), &mut delta);
+        usage::read_alone(&serde_json::from_slice(usage).ok()?, &mut delta);
     }
     Some(delta)
 }

@@ -10,7 +10,12 @@ mod usual;
 #[cfg(test)]
 mod tests;
 
-use crate::{listed::failure, openai::append, usage};
+use crate::{
+    halves,
+    openai::append,
+    reading::{beginning, failure},
+    usage,
+};
 use expression::Expression;
 use inferometer_plugin_sdk::{
     RVec,
@@ -46,7 +51,7 @@ impl Finder {
             return Ok(());
         }
         let all = Span { off: 0, len: data.len().try_into().map_err(|_| ErrorKind::MALFORMED)? };
-        *out = match serde_json::from_slice::<Value>(data) {
+        *out = match halves::parse(data) {
             Ok(value) => {
                 let delta = self.look(&value, data, false, scratch).ok_or(ErrorKind::MALFORMED)?;
                 match is_error && delta.flags & delta_flags::ERROR == 0 {
@@ -70,7 +75,7 @@ impl Finder {
     pub(crate) fn on_body(&self, body: &[u8], out: &mut Reply) -> Result<()> {
         let delta = match self.scan(body) {
             Some(delta) => delta,
-            None => match serde_json::from_slice::<Value>(body) {
+            None => match halves::parse(body) {
                 Ok(value) => self
                     .look(&value, body, true, &mut out.scratch)
                     .ok_or_else(|| Error::malformed("the answer holds more than 4 GiB of text"))?,
@@ -96,7 +101,7 @@ impl Finder {
     }
 
     fn nothing(&self, body: &[u8], why: &str) -> Error {
-        let begin: String = String::from_utf8_lossy(&body[..body.len().min(320)]).chars().take(80).collect();
+        let begin = beginning(body);
         Error::malformed(match &self.expression {
             Some(expression) => {
                 format!("`{}` (response_field) finds nothing in the answer `{begin}`{why}", expression.as_str())

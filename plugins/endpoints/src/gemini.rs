@@ -1,78 +1,30 @@
 //! The `gemini` endpoint: Google's Gemini.
 
 use crate::{
-    body::{Object, json, list},
-    listed::encode,
+    body::{self, json, list},
+    speaks::{self, speaks},
     table::{Api, Holds, Member, Shape},
     turns::{Split, data_uri, only, refused, strings},
 };
 use inferometer_plugin_sdk::{
-    Component, NoOptions, RVec,
-    api::Endpoint,
-    documents::{EndpointInfo, Framing},
-    types::{Answer, Delta, ErrorKind, Event, Message, Outgoing, Part, PartKind, Reply, Request, Result, delta_flags},
+    RVec,
+    documents::EndpointInfo,
+    types::{Message, Outgoing, Part, PartKind, Request, Result, delta_flags},
 };
 
-/// Speaks `/v1beta/models/{model}:generateContent`, and `:streamGenerateContent` for streams.
-///
-/// What the system says goes into `systemInstruction`, and the role `assistant` is called `model`. Media that are no data URI
-/// are sent as links.
-pub struct Gemini;
-
-inferometer_plugin_sdk::endpoint! {
-    name: "gemini",
-    summary: "Google's Gemini (/v1beta/models/{model}:generateContent).",
-    component: Gemini
-}
-
-impl Component for Gemini {
-    type Options = NoOptions;
-
-    fn create(_: NoOptions) -> Result<Self> {
-        Ok(Self)
-    }
-}
-
-impl Endpoint for Gemini {
-    fn info(&self) -> EndpointInfo {
-        EndpointInfo {
-            path: "/v1beta/models/{model}:generateContent".to_owned(),
-            streaming_path: Some("/v1beta/models/{model}:streamGenerateContent?alt=sse".to_owned()),
-            key_header: Some("x-goog-api-key".to_owned()),
-            streams: true,
-            framing: Framing::Sse,
-            produces_tokens: true,
-            tokenizes_input: true,
-            ends_explicitly: true,
-            ..EndpointInfo::default()
-        }
-    }
-
-    fn encode(&self, request: &Request<'_>, out: &mut Outgoing) -> Result<()> {
-        encode(request, out, |body, request| {
-            let Split { system, others } = Split::of(request, "gemini", &["system", "developer"])?;
-            body.member("contents", |out| list(out, &others, |out, message| write_message(out, message)))?;
-            if !system.is_empty() {
-                let parts = [Part::text(&system)];
-                body.member("systemInstruction", |out| only(out, "parts", |out| list(out, &parts, write_part)))?;
-            }
-            if request.max_tokens != 0 {
-                body.object("generationConfig", |config| {
-                    config.member("maxOutputTokens", json(&request.max_tokens)).map(drop)
-                })?;
-            }
-            Ok(())
-        })
-    }
-
-    #[inline]
-    fn on_event(&self, event: &Event<'_>, out: &mut Delta, scratch: &mut RVec<u8>) -> Result<(), ErrorKind> {
-        API.on_event(event, out, scratch)
-    }
-
-    fn on_body(&self, answer: &Answer<'_>, out: &mut Reply) -> Result<()> {
-        API.on_body(answer, out)
-    }
+speaks! {
+    /// Speaks `/v1beta/models/{model}:generateContent`, and `:streamGenerateContent` for streams.
+    ///
+    /// What the system says goes into `systemInstruction`, and the role `assistant` is called `model`. Media that are no
+    /// data URI are sent as links, but for audio with a format, whose data is base64.
+    Gemini, "gemini", "Google's Gemini (/v1beta/models/{model}:generateContent).",
+    info: EndpointInfo {
+        streaming_path: Some("/v1beta/models/{model}:streamGenerateContent?alt=sse".to_owned()),
+        key_header: Some("x-goog-api-key".to_owned()),
+        ..speaks::text("/v1beta/models/{model}:generateContent")
+    },
+    encode: encode,
+    answers: &API,
 }
 
 pub(crate) static API: Api = Api {
@@ -101,23 +53,46 @@ static PART: Shape = Shape::by(
         Member::new("text", Holds::Text).unless(&["true"]),
         Member::new("text", Holds::Reasoning),
         Member::new("functionCall", Holds::Within(&CALL)),
+        Member::new("executableCode", Holds::Within(&CODE)),
+        Member::new("inlineData", Holds::Within(&MEDIA)),
     ],
 );
 
 static CALL: Shape = Shape::new(&[Member::new("name", Holds::Tool), Member::new("args", Holds::Tool)]);
 
+/// What the model has the server run.
+static CODE: Shape = Shape::new(&[Member::new("code", Holds::Tool)]);
+
+/// An image or a sound: content that is no text.
+static MEDIA: Shape = Shape::new(&[Member::new("data", Holds::Mark(delta_flags::CONTENT))]);
+
 /// A prompt that is blocked has no answer.
 static FEEDBACK: Shape = Shape::new(&[Member::new("blockReason", Holds::Error)]);
 
+fn encode(request: &Request<'_>, out: &mut Outgoing) -> Result<()> {
+    body::encode(request, out, |body| {
+        let Split { system, others } = Split::of(request, "gemini", &["system", "developer"])?;
+        body.member("contents", |out| list(out, &others, |out, message| write_message(out, message)))?;
+        if !system.is_empty() {
+            let parts = [Part::text(&system)];
+            body.member("systemInstruction", |out| only(out, "parts", |out| list(out, &parts, write_part)))?;
+        }
+        if request.max_tokens != 0 {
+            body.nested("generationConfig", |config| {
+                config.member("maxOutputTokens", json(&request.max_tokens)).map(drop)
+            })?;
+        }
+        Ok(())
+    })
+}
+
 fn write_message(out: &mut RVec<u8>, message: &Message<'_>) -> Result<()> {
-    let mut object = Object::open(out, message.extra_json.as_str())?;
-    object.member("role", json(if message.role == "assistant" { "model" } else { message.role.as_str() }))?;
-    let nothing = [Part::text("")];
-    let parts = message.parts.as_slice();
-    object.member("parts", |out| list(out, if parts.is_empty() { &nothing } else { parts }, write_part))?;
-    object.extras()?;
-    object.close();
-    Ok(())
+    body::object(out, message.extra_json.as_str(), |object| {
+        object.member("role", json(if message.role == "assistant" { "model" } else { message.role.as_str() }))?;
+        let nothing = [Part::text("")];
+        let parts = message.parts.as_slice();
+        object.member("parts", |out| list(out, if parts.is_empty() { &nothing } else { parts }, write_part)).map(drop)
+    })
 }
 
 fn write_part(out: &mut RVec<u8>, part: &Part<'_>) -> Result<()> {

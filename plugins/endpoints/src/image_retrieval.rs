@@ -3,43 +3,39 @@
 //! Images go as they are given: data URIs with their bytes, URLs as addresses. It counts no tokens.
 
 use crate::{
-    body::{Object, json, list},
-    listed::{Api, failure, listed, unexpected},
+    body::{self, list},
     parts::Parts,
+    reading::{Whole, failure_of, unexpected},
+    speaks::{self, speaks},
+    turns::strings,
 };
 use inferometer_plugin_sdk::{
     RVec,
+    documents::EndpointInfo,
     serde::{Deserialize, de::IgnoredAny},
-    types::{Delta, Part, PartKind, Request, Result, delta_flags},
+    types::{Delta, Outgoing, PartKind, Request, Result, delta_flags},
 };
 use serde_json::Value;
 
-const API: Api =
-    Api { path: "/v1/infer", tokenizes_input: false, ranks: false, write: |body, request| write(body, request), read };
-
-listed! {
+speaks! {
     /// Speaks `/v1/infer`: the images of a turn; its texts are not sent.
-    ImageRetrieval,
-    "image-retrieval",
-    "What NVIDIA's NIMs find in images (/v1/infer).",
-    API
+    ImageRetrieval, "image-retrieval", "What NVIDIA's NIMs find in images (/v1/infer).",
+    info: EndpointInfo { tokenizes_input: false, ..speaks::whole("/v1/infer") },
+    encode: encode,
+    answers: Whole(read),
 }
 
-fn write(body: &mut Object<'_>, request: &Request<'_>) -> Result<()> {
-    let parts = Parts::of(request, "image-retrieval");
-    let images: Vec<&Part<'_>> =
-        parts.only(&[PartKind::TEXT, PartKind::IMAGE], "images")?.of_kind(PartKind::IMAGE).collect();
-    if images.is_empty() {
-        return Err(parts.lacks("an image"));
-    }
-    let image = |out: &mut RVec<u8>, image: &&Part<'_>| {
-        let mut object = Object::open(out, "")?;
-        object.member("type", json("image_url"))?;
-        object.member("url", json(image.data.as_str()))?;
-        object.close();
-        Ok(())
-    };
-    body.member("input", |out| list(out, &images, image)).map(drop)
+fn encode(request: &Request<'_>, out: &mut Outgoing) -> Result<()> {
+    body::encode(request, out, |body| {
+        let kinds = [PartKind::TEXT, PartKind::IMAGE];
+        let parts = Parts::of(request, "image-retrieval").only(&kinds, "images")?;
+        let images: Vec<&str> = parts.of_kind(PartKind::IMAGE).map(|part| part.data.as_str()).collect();
+        if images.is_empty() {
+            return Err(parts.lacks("an image"));
+        }
+        let image = |out: &mut RVec<u8>, url: &&str| strings(out, &[("type", "image_url"), ("url", url)]);
+        body.member("input", |out| list(out, &images, image)).map(drop)
+    })
 }
 
 #[derive(Default, Deserialize)]
@@ -55,8 +51,7 @@ fn read(body: &[u8], scratch: &mut RVec<u8>) -> Result<Delta> {
     const EXPECTED: &str = "a list of what images hold";
     let Found { data, error, message } =
         serde_json::from_slice(body).map_err(|e| unexpected(EXPECTED, &e.to_string(), body))?;
-    let rest = serde_json::json!({"error": error, "message": message});
-    if let Some(delta) = failure(&rest, data.is_some(), scratch) {
+    if let Some(delta) = failure_of(&error, &message, data.is_some(), scratch) {
         return Ok(delta);
     }
     match data {
@@ -70,6 +65,7 @@ fn read(body: &[u8], scratch: &mut RVec<u8>) -> Result<Delta> {
 mod tests {
     use super::*;
     use crate::testing::{body, read as read_with, refused};
+    use inferometer_plugin_sdk::types::Part;
 
     #[test]
     fn the_images_of_a_turn_are_the_input_and_its_texts_are_left_out() {

@@ -4,142 +4,86 @@
 //! passed over.
 
 use crate::{
-    body::json,
-    listed::{self, failure, unexpected},
+    body::{self, json},
     multipart::{Form, Source, refuse_raw},
     parts::Parts,
+    reading::{Answers, failure_of, unexpected},
+    speaks::{self, speaks},
+    turns::streams,
     usage,
 };
 use inferometer_plugin_sdk::{
-    Component, NoOptions, RVec,
-    api::Endpoint,
-    documents::{EndpointInfo, Framing},
+    RVec,
+    documents::EndpointInfo,
     serde::Deserialize,
-    types::{Answer, Delta, ErrorKind, Event, Outgoing, PartKind, Reply, Request, Result, delta_flags, request_flags},
+    types::{Answer, Delta, ErrorKind, Event, Outgoing, PartKind, Reply, Request, Result, delta_flags},
 };
 use serde_json::{Value, value::RawValue};
 
-/// Speaks `/v1/images/generations`: the texts of a turn are the prompt.
-pub struct ImageGeneration;
-
-/// Speaks `/v1/images/edits`: the texts of a turn are the prompt, and its images are what is edited. Those that are given
-/// with their bytes go as files, others by their addresses.
-pub struct ImageEdit;
-
-inferometer_plugin_sdk::endpoint! {
-    name: "image-generation",
-    summary: "OpenAI's images made from a prompt (/v1/images/generations).",
-    component: ImageGeneration
+speaks! {
+    /// Speaks `/v1/images/generations`: the texts of a turn are the prompt.
+    ImageGeneration, "image-generation", "OpenAI's images made from a prompt (/v1/images/generations).",
+    info: info("/v1/images/generations"),
+    encode: encode_prompt,
+    answers: InPieces,
 }
 
-inferometer_plugin_sdk::endpoint! {
-    name: "image-edit",
-    summary: "OpenAI's images made from images and a prompt, sent as a form (/v1/images/edits).",
-    component: ImageEdit
-}
-
-impl Component for ImageGeneration {
-    type Options = NoOptions;
-
-    fn create(_: NoOptions) -> Result<Self> {
-        Ok(Self)
-    }
-}
-
-impl Component for ImageEdit {
-    type Options = NoOptions;
-
-    fn create(_: NoOptions) -> Result<Self> {
-        Ok(Self)
-    }
+speaks! {
+    /// Speaks `/v1/images/edits`: the texts of a turn are the prompt, and its images are what is edited. Those that are
+    /// given with their bytes go as files, others by their addresses.
+    ImageEdit, "image-edit", "OpenAI's images made from images and a prompt, sent as a form (/v1/images/edits).",
+    info: info("/v1/images/edits"),
+    encode: encode_form,
+    answers: InPieces,
 }
 
 fn info(path: &str) -> EndpointInfo {
-    EndpointInfo {
-        path: path.to_owned(),
-        streams: true,
-        framing: Framing::Sse,
-        tokenizes_input: true,
-        ends_explicitly: true,
-        ..EndpointInfo::default()
-    }
+    EndpointInfo { produces_tokens: false, ..speaks::text(path) }
 }
 
-const fn streams(request: &Request<'_>) -> bool {
-    request.flags & request_flags::STREAM != 0
-}
-
-impl Endpoint for ImageGeneration {
-    fn info(&self) -> EndpointInfo {
-        info("/v1/images/generations")
-    }
-
-    fn encode(&self, request: &Request<'_>, out: &mut Outgoing) -> Result<()> {
-        listed::encode(request, out, |body, request| {
-            let prompt = Parts::of(request, "image-generation").only(&[PartKind::TEXT], "text")?.prompt()?;
-            body.member("prompt", json(&prompt))?;
-            body.member("model", json(request.model.as_str()))?;
-            body.member("response_format", json("b64_json"))?;
-            body.member("n", json(&1))?;
-            if streams(request) {
-                body.member("stream", json(&true))?;
-            }
-            Ok(())
-        })
-    }
-
-    fn on_event(&self, event: &Event<'_>, out: &mut Delta, scratch: &mut RVec<u8>) -> Result<(), ErrorKind> {
-        on_event(event, out, scratch)
-    }
-
-    fn on_body(&self, answer: &Answer<'_>, out: &mut Reply) -> Result<()> {
-        on_body(answer.body.as_slice(), out)
-    }
-}
-
-impl Endpoint for ImageEdit {
-    fn info(&self) -> EndpointInfo {
-        info("/v1/images/edits")
-    }
-
-    fn encode(&self, request: &Request<'_>, out: &mut Outgoing) -> Result<()> {
-        refuse_raw(request, "image-edit")?;
-        let kinds = [PartKind::TEXT, PartKind::IMAGE];
-        let parts = Parts::of(request, "image-edit").only(&kinds, "text and images")?;
-        let mut form = Form::default();
-        form.text("prompt", parts.prompt()?);
-        form.text("model", request.model.as_str());
-        form.text("response_format", "b64_json");
-        form.text("n", "1");
+fn encode_prompt(request: &Request<'_>, out: &mut Outgoing) -> Result<()> {
+    body::encode(request, out, |body| {
+        let prompt = Parts::of(request, "image-generation").only(&[PartKind::TEXT], "text")?.prompt()?;
+        body.member("prompt", json(&prompt))?;
+        body.member("model", json(request.model.as_str()))?;
+        body.member("response_format", json("b64_json"))?;
+        body.member("n", json(&1))?;
         if streams(request) {
-            form.text("stream", "true");
+            body.member("stream", json(&true))?;
         }
-        // The API's name for one file, and for each of several.
-        let several = parts.of_kind(PartKind::IMAGE).count() > 1;
-        let name = if several { "image[]" } else { "image" };
-        let mut has_image = false;
-        for (number, part) in parts.of_kind(PartKind::IMAGE).enumerate() {
-            has_image = true;
-            match Source::of(part, "image")? {
-                Source::Here(file) => form.file(name, &format!("image-{number}"), file),
-                Source::Elsewhere(url) => form.text("url", url),
-            }
-        }
-        if !has_image {
-            return Err(parts.lacks("an image"));
-        }
-        form.extras(&request.extra_json, &["prompt", "image", "image[]", "url", "mask"])?;
-        form.finish(out);
         Ok(())
-    }
+    })
+}
 
-    fn on_event(&self, event: &Event<'_>, out: &mut Delta, scratch: &mut RVec<u8>) -> Result<(), ErrorKind> {
-        on_event(event, out, scratch)
+fn encode_form(request: &Request<'_>, out: &mut Outgoing) -> Result<()> {
+    refuse_raw(request, "image-edit")?;
+    let kinds = [PartKind::TEXT, PartKind::IMAGE];
+    let parts = Parts::of(request, "image-edit").only(&kinds, "text and images")?;
+    let mut form = Form::default();
+    form.text("prompt", parts.prompt()?);
+    form.text("model", request.model.as_str());
+    form.text("response_format", "b64_json");
+    form.text("n", "1");
+    if streams(request) {
+        form.text("stream", "true");
     }
-
-    fn on_body(&self, answer: &Answer<'_>, out: &mut Reply) -> Result<()> {
-        on_body(answer.body.as_slice(), out)
+    // The API's name for one file, and for each of several.
+    let several = parts.of_kind(PartKind::IMAGE).count() > 1;
+    let name = if several { "image[]" } else { "image" };
+    let mut has_image = false;
+    for (number, part) in parts.of_kind(PartKind::IMAGE).enumerate() {
+        has_image = true;
+        match Source::of(part, "image")? {
+            Source::Here(file) => form.file(name, &format!("image-{number}"), file),
+            Source::Elsewhere(url) => form.text("url", url),
+        }
     }
+    if !has_image {
+        return Err(parts.lacks("an image"));
+    }
+    form.extras(&request.extra_json, &["prompt", "image", "image[]", "url", "mask"])?;
+    form.finish(out);
+    Ok(())
 }
 
 /// An image in an answer: its bytes in base64, or where it lies. Read without copying either.
@@ -181,76 +125,70 @@ impl Images<'_> {
     fn is(&self, end: &str) -> bool {
         self.kind.is_some_and(|kind| kind.get().trim_matches('"').ends_with(end))
     }
-
-    fn failure(&mut self, is_whole: bool, scratch: &mut RVec<u8>) -> Option<Delta> {
-        if self.error.is_null() && self.message.is_null() {
-            return None;
-        }
-        let rest = serde_json::json!({"error": self.error.take(), "message": self.message.take()});
-        failure(&rest, is_whole, scratch)
-    }
-
-    fn count_tokens(&mut self, delta: &mut Delta) {
-        if !self.usage.is_null() {
-            usage::read(&serde_json::json!({"usage": self.usage.take()}), delta);
-        }
-    }
 }
 
-fn on_event(event: &Event<'_>, out: &mut Delta, scratch: &mut RVec<u8>) -> Result<(), ErrorKind> {
-    let data = event.data.as_slice().trim_ascii();
-    if data.is_empty() || data == b"[DONE]" {
-        out.flags = if data.is_empty() { 0 } else { delta_flags::DONE };
-        return Ok(());
-    }
-    let mut images: Images<'_> = serde_json::from_slice(data).map_err(|_| ErrorKind::MALFORMED)?;
-    let is_error = event.name == "error" || images.is("error");
-    if let Some(delta) = images.failure(!is_error, scratch) {
-        *out = delta;
-        return Ok(());
-    }
-    let one = Image { b64_json: images.b64_json, url: images.url };
-    if one.is_there() || images.data.iter().flatten().any(Image::is_there) {
-        out.flags |= delta_flags::CONTENT;
-    }
-    // Servers that do not say what an event is send all images at once.
-    if images.is(".completed") || images.data.is_some() {
-        out.flags |= delta_flags::FINISH;
-    }
-    images.count_tokens(out);
-    Ok(())
-}
+/// Images as they come in pieces, or whole.
+#[derive(Clone, Copy)]
+struct InPieces;
 
-fn on_body(body: &[u8], out: &mut Reply) -> Result<()> {
-    const EXPECTED: &str = "a list of images";
-    let mut images: Images<'_> =
-        serde_json::from_slice(body).map_err(|e| unexpected(EXPECTED, &e.to_string(), body))?;
-    if let Some(delta) = images.failure(images.data.is_some(), &mut out.scratch) {
-        out.deltas.push(delta);
-        return Ok(());
-    }
-    let Some(data) = &images.data else { return Err(unexpected(EXPECTED, "no `data`", body)) };
-    if data.is_empty() {
-        return Err(unexpected(EXPECTED, "`data` is empty", body));
-    }
-    for (number, image) in data.iter().enumerate() {
-        if !image.is_there() {
-            let found = format!("data[{number}] has neither `b64_json` nor `url`");
-            return Err(unexpected(EXPECTED, &found, body));
+impl Answers for InPieces {
+    fn on_event(self, event: &Event<'_>, out: &mut Delta, scratch: &mut RVec<u8>) -> Result<(), ErrorKind> {
+        let data = event.data.as_slice().trim_ascii();
+        if data.is_empty() || data == b"[DONE]" {
+            out.flags = if data.is_empty() { 0 } else { delta_flags::DONE };
+            return Ok(());
         }
-        let choice = u32::try_from(number).unwrap_or(u32::MAX);
-        out.deltas.push(Delta { flags: delta_flags::CONTENT, choice, ..Delta::EMPTY });
+        let images: Images<'_> = serde_json::from_slice(data).map_err(|_| ErrorKind::MALFORMED)?;
+        let is_error = event.name == "error" || images.is("error");
+        if let Some(delta) = failure_of(&images.error, &images.message, !is_error, scratch) {
+            *out = delta;
+            return Ok(());
+        }
+        let one = Image { b64_json: images.b64_json, url: images.url };
+        if one.is_there() || images.data.iter().flatten().any(Image::is_there) {
+            out.flags |= delta_flags::CONTENT;
+        }
+        // Servers that do not say what an event is send all images at once.
+        if images.is(".completed") || images.data.is_some() {
+            out.flags |= delta_flags::FINISH;
+        }
+        usage::read_alone(&images.usage, out);
+        Ok(())
     }
-    if let Some(last) = out.deltas.last_mut() {
-        images.count_tokens(last);
+
+    fn on_body(self, answer: &Answer<'_>, out: &mut Reply) -> Result<()> {
+        const EXPECTED: &str = "a list of images";
+        let body = answer.body.as_slice();
+        let images: Images<'_> =
+            serde_json::from_slice(body).map_err(|e| unexpected(EXPECTED, &e.to_string(), body))?;
+        if let Some(delta) = failure_of(&images.error, &images.message, images.data.is_some(), &mut out.scratch) {
+            out.deltas.push(delta);
+            return Ok(());
+        }
+        let Some(data) = &images.data else { return Err(unexpected(EXPECTED, "no `data`", body)) };
+        if data.is_empty() {
+            return Err(unexpected(EXPECTED, "`data` is empty", body));
+        }
+        for (number, image) in data.iter().enumerate() {
+            if !image.is_there() {
+                let found = format!("data[{number}] has neither `b64_json` nor `url`");
+                return Err(unexpected(EXPECTED, &found, body));
+            }
+            let choice = u32::try_from(number).unwrap_or(u32::MAX);
+            out.deltas.push(Delta { flags: delta_flags::CONTENT, choice, ..Delta::EMPTY });
+        }
+        if let Some(last) = out.deltas.last_mut() {
+            usage::read_alone(&images.usage, last);
+        }
+        Ok(())
     }
-    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::testing::{body, event, read, refused, sent, texts};
+    use inferometer_plugin_sdk::types::request_flags;
     use inferometer_plugin_sdk::types::{Part, PartKind};
 
     const IMAGE: Part<'_> = Part {

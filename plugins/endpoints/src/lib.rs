@@ -2,13 +2,15 @@
 //!
 //! - an endpoint each, or a few of a kind: [`Chat`], [`Completions`], [`Responses`], [`Messages`], [`Gemini`], [`CohereChat`],
 //!   [`Ollama`], [`HuggingfaceGenerate`], [`Kserve`], [`SolidoRag`] and others;
+//! - `speaks`: what makes an endpoint of a table, and registers it;
 //! - `body`: request bodies, JSON objects with the user's extras laid over them;
-//! - `turns`: what further APIs make of conversations and media;
-//! - `reading`: which of two ways an answer is read, the fast one or the thorough one;
+//! - `turns`: what requests make of conversations and media; `parts` and `multipart`: turns without a conversation, and forms
+//!   with files;
+//! - `reading`: how answers are read, text in one of two ways, the fast one or the thorough one;
 //! - `openai`: both ways for OpenAI's words; `table`: both ways for any API whose answers a table describes;
-//! - `parts` and `multipart`: turns without a conversation, and forms with files; `listed`: APIs whose answers are lists;
 //! - `found`: answers of whatever shape, for [`Raw`] and [`Template`];
-//! - `scan` and `usage`, which further APIs have in common with it: a cursor over JSON text, and the names of token counts.
+//! - `halves`: parsing what is JSON but for halves of characters;
+//! - `scan` and `usage`, which all ways of reading have in common: a cursor over JSON text, and the names of token counts.
 //!
 //! Nothing here performs I/O, keeps state, or is known to the program but through the registry; a template that lies in a
 //! file is read when its endpoint is made.
@@ -20,11 +22,11 @@ mod completions;
 mod embeddings;
 mod found;
 mod gemini;
+mod halves;
 mod huggingface;
 mod image_retrieval;
 mod images;
 mod kserve;
-mod listed;
 mod messages;
 mod multipart;
 mod ollama;
@@ -36,6 +38,7 @@ mod reading;
 mod responses;
 mod scan;
 mod solido;
+mod speaks;
 mod table;
 mod template;
 mod transcription;
@@ -66,15 +69,3 @@ pub use solido::SolidoRag;
 pub use template::Template;
 pub use transcription::AudioTranscription;
 pub use video::VideoGeneration;
-
-inferometer_plugin_sdk::endpoint! {
-    name: "chat",
-    summary: "OpenAI's chat completions, as most servers offer them (/v1/chat/completions).",
-    component: Chat
-}
-
-inferometer_plugin_sdk::endpoint! {
-    name: "completions",
-    summary: "OpenAI's older text completions (/v1/completions).",
-    component: Completions
-}

@@ -4,13 +4,16 @@
 //! the query and the others are passages.
 
 use crate::{
-    body::{Object, json, list},
-    listed::{Api, failure, listed, unexpected},
+    body::{self, json, list},
     parts::Parts,
+    reading::{Whole, failure, unexpected},
+    speaks::{self, speaks},
+    turns::strings,
     usage,
 };
 use inferometer_plugin_sdk::{
     RVec,
+    documents::EndpointInfo,
     types::{Delta, PartKind, Request, Result, delta_flags},
 };
 use serde_json::Value;
@@ -20,62 +23,47 @@ pub(crate) const QUERY: &[&str] = &["query", "queries"];
 /// Names of passages.
 pub(crate) const PASSAGES: &[&str] = &["passages", "passage", "documents", "texts"];
 
-const NIM: Api = Api {
-    path: "/v1/ranking",
-    tokenizes_input: true,
-    ranks: true,
-    write: |body, request| {
+speaks! {
+    /// Speaks `/v1/ranking` of NVIDIA's NIMs.
+    NimRankings, "nim-rankings", "Rankings of passages by a query, as NVIDIA's NIMs give them (/v1/ranking).",
+    info: ranks("/v1/ranking"),
+    encode: |request: &Request<'_>, out| body::encode(request, out, |body| {
         let Ranking { query, passages } = Ranking::of(request, "nim-rankings")?;
         body.member("model", json(request.model.as_str()))?;
-        body.member("query", |out| write_text(out, query))?;
-        body.member("passages", |out| list(out, &passages, |out, text| write_text(out, text))).map(drop)
-    },
-    read,
-};
+        body.member("query", |out| strings(out, &[("text", query)]))?;
+        body.member("passages", |out| list(out, &passages, |out, text| strings(out, &[("text", text)]))).map(drop)
+    }),
+    answers: Whole(read),
+}
 
-const COHERE: Api = Api {
-    path: "/v2/rerank",
-    write: |body, request| {
+speaks! {
+    /// Speaks `/v2/rerank` of Cohere, which other servers offer as well.
+    CohereRankings, "cohere-rankings", "Cohere's rankings of documents by a query (/v2/rerank).",
+    info: ranks("/v2/rerank"),
+    encode: |request: &Request<'_>, out| body::encode(request, out, |body| {
         let Ranking { query, passages } = Ranking::of(request, "cohere-rankings")?;
         body.member("model", json(request.model.as_str()))?;
         body.member("query", json(query))?;
         body.member("documents", json(&passages)).map(drop)
-    },
-    ..NIM
-};
+    }),
+    answers: Whole(read),
+}
 
-const TEI: Api = Api {
-    path: "/rerank",
-    write: |body, request| {
+speaks! {
+    /// Speaks `/rerank` of Hugging Face's Text Embeddings Inference.
+    HfTeiRankings, "hf-tei-rankings",
+    "Rankings of texts by a query, as Hugging Face's Text Embeddings Inference gives them (/rerank).",
+    info: ranks("/rerank"),
+    encode: |request: &Request<'_>, out| body::encode(request, out, |body| {
         let Ranking { query, passages } = Ranking::of(request, "hf-tei-rankings")?;
         body.member("query", json(query))?;
         body.member("texts", json(&passages)).map(drop)
-    },
-    ..NIM
-};
-
-listed! {
-    /// Speaks `/v1/ranking` of NVIDIA's NIMs.
-    NimRankings,
-    "nim-rankings",
-    "Rankings of passages by a query, as NVIDIA's NIMs give them (/v1/ranking).",
-    NIM
+    }),
+    answers: Whole(read),
 }
 
-listed! {
-    /// Speaks `/v2/rerank` of Cohere, which other servers offer as well.
-    CohereRankings,
-    "cohere-rankings",
-    "Cohere's rankings of documents by a query (/v2/rerank).",
-    COHERE
-}
-
-listed! {
-    /// Speaks `/rerank` of Hugging Face's Text Embeddings Inference.
-    HfTeiRankings,
-    "hf-tei-rankings",
-    "Rankings of texts by a query, as Hugging Face's Text Embeddings Inference gives them (/rerank).",
-    TEI
+fn ranks(path: &str) -> EndpointInfo {
+    EndpointInfo { ranks: true, ..speaks::whole(path) }
 }
 
 /// What a turn wants ranked.
@@ -94,13 +82,6 @@ impl<'a> Ranking<'a> {
         let passages: Vec<&str> = parts.named(PASSAGES).chain(unnamed).collect();
         if passages.is_empty() { Err(parts.lacks(LACKS)) } else { Ok(Self { query, passages }) }
     }
-}
-
-fn write_text(out: &mut RVec<u8>, text: &str) -> Result<()> {
-    let mut object = Object::open(out, "")?;
-    object.member("text", json(text))?;
-    object.close();
-    Ok(())
 }
 
 /// Keys of the list in an answer, which may be a list itself.

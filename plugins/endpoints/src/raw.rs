@@ -1,10 +1,10 @@
 //! The `raw` endpoint: bodies as the data set has them, to whatever path, with answers of any of the usual shapes.
 
-use crate::found::Finder;
+use crate::{found::Finder, speaks};
 use inferometer_plugin_sdk::{
     Component, RVec,
     api::Endpoint,
-    documents::{EndpointInfo, Framing},
+    documents::EndpointInfo,
     schemars::JsonSchema,
     serde::Deserialize,
     types::{Answer, Delta, Error, ErrorKind, Event, Outgoing, Reply, Request, Result},
@@ -32,13 +32,7 @@ pub struct RawOptions {
 
 /// What an endpoint for any server is able to do.
 pub(crate) fn info() -> EndpointInfo {
-    EndpointInfo {
-        streams: true,
-        framing: Framing::Sse,
-        produces_tokens: true,
-        tokenizes_input: true,
-        ..EndpointInfo::default()
-    }
+    EndpointInfo { ends_explicitly: false, ..speaks::text("") }
 }
 
 impl Component for Raw {

@@ -1,78 +1,28 @@
 //! The `responses` endpoint: OpenAI's Responses.
 
 use crate::{
-    body::{Object, json, list},
-    listed::encode,
+    body::{self, json, list},
+    speaks::{self, speaks},
     table::{Api, Holds, Member, Shape},
-    turns::{Split, audio_format, refused, streams, strings},
+    turns::{PartWriter, Split, audio_format, refused, streams, strings, typed, write_said},
 };
 use inferometer_plugin_sdk::{
-    Component, NoOptions, RVec,
-    api::Endpoint,
-    documents::{EndpointInfo, Framing},
-    types::{Answer, Delta, ErrorKind, Event, Message, Outgoing, Part, PartKind, Reply, Request, Result, delta_flags},
+    RVec,
+    types::{Message, Outgoing, Part, PartKind, Request, Result, delta_flags},
 };
 
-/// Speaks `/v1/responses`.
-///
-/// What the system says goes into `instructions`. Each request brings the whole conversation; nothing is looked for on the
-/// server.
-///
-/// A stream says everything twice: in pieces, and once more when an item and when the answer is complete. The pieces count, and
-/// the repetition does not, since an event is read without knowing what came before it.
-pub struct Responses;
-
-inferometer_plugin_sdk::endpoint! {
-    name: "responses",
-    summary: "OpenAI's Responses (/v1/responses).",
-    component: Responses
-}
-
-impl Component for Responses {
-    type Options = NoOptions;
-
-    fn create(_: NoOptions) -> Result<Self> {
-        Ok(Self)
-    }
-}
-
-impl Endpoint for Responses {
-    fn info(&self) -> EndpointInfo {
-        EndpointInfo {
-            path: "/v1/responses".to_owned(),
-            streams: true,
-            framing: Framing::Sse,
-            produces_tokens: true,
-            tokenizes_input: true,
-            ends_explicitly: true,
-            ..EndpointInfo::default()
-        }
-    }
-
-    fn encode(&self, request: &Request<'_>, out: &mut Outgoing) -> Result<()> {
-        encode(request, out, |body, request| {
-            let Split { system, others } = Split::of(request, "responses", &["system"])?;
-            body.member("input", |out| list(out, &others, |out, message| write_message(out, message)))?;
-            body.member("model", json(request.model.as_str()))?;
-            body.member("stream", json(&streams(request)))?;
-            if !system.is_empty() {
-                body.member("instructions", json(&system))?;
-            }
-            if request.max_tokens != 0 {
-                body.member("max_output_tokens", json(&request.max_tokens))?;
-            }
-            Ok(())
-        })
-    }
-
-    #[inline]
-    fn on_event(&self, event: &Event<'_>, out: &mut Delta, scratch: &mut RVec<u8>) -> Result<(), ErrorKind> {
-        API.on_event(event, out, scratch)
-    }
-
-    fn on_body(&self, answer: &Answer<'_>, out: &mut Reply) -> Result<()> {
-        API.on_body(answer, out)
-    }
+speaks! {
+    /// Speaks `/v1/responses`.
+    ///
+    /// What the system says goes into `instructions`. Each request brings the whole conversation; nothing is looked for on
+    /// the server.
+    ///
+    /// A stream says everything twice: in pieces, and once more when an item and when the answer is complete. The pieces
+    /// count, and the repetition does not, since an event is read without knowing what came before it.
+    Responses, "responses", "OpenAI's Responses (/v1/responses).",
+    info: speaks::text("/v1/responses"),
+    encode: encode,
+    answers: &API,
 }
 
 const COMPLETE: &[&str] = &["response.completed", "response.incomplete"];
@@ -89,6 +39,7 @@ pub(crate) static API: Api = Api {
                 "response.function_call_arguments.delta",
                 "response.custom_tool_call_input.delta",
                 "response.mcp_call_arguments.delta",
+                "response.code_interpreter_call_code.delta",
             ]),
             Member::new("item", Holds::Within(&STARTED)).when(&["response.output_item.added"]),
             Member::new("response", Holds::Within(&ENDED)).when(LAST),
@@ -120,6 +71,7 @@ static ITEM: Shape = Shape::by(
         Member::new("name", Holds::Tool),
         Member::new("arguments", Holds::Tool),
         Member::new("input", Holds::Tool),
+        Member::new("code", Holds::Tool),
     ],
 );
 
@@ -127,19 +79,31 @@ static CONTENT: Shape = Shape::new(&[Member::new("text", Holds::Text), Member::n
 
 static THOUGHT: Shape = Shape::new(&[Member::new("text", Holds::Reasoning)]);
 
+fn encode(request: &Request<'_>, out: &mut Outgoing) -> Result<()> {
+    body::encode(request, out, |body| {
+        let Split { system, others } = Split::of(request, "responses", &["system"])?;
+        body.member("input", |out| list(out, &others, |out, message| write_message(out, message)))?;
+        body.member("model", json(request.model.as_str()))?;
+        body.member("stream", json(&streams(request)))?;
+        if !system.is_empty() {
+            body.member("instructions", json(&system))?;
+        }
+        if request.max_tokens != 0 {
+            body.member("max_output_tokens", json(&request.max_tokens))?;
+        }
+        Ok(())
+    })
+}
+
 fn write_message(out: &mut RVec<u8>, message: &Message<'_>) -> Result<()> {
-    let mut object = Object::open(out, message.extra_json.as_str())?;
-    object.member("type", json("message"))?;
-    object.member("role", json(message.role.as_str()))?;
-    let text = if message.role == "assistant" { "output_text" } else { "input_text" };
-    object.member("content", |out| match message.parts.as_slice() {
-        [] => json("")(out),
-        [part] if part.kind == PartKind::TEXT => json(part.data.as_str())(out),
-        parts => list(out, parts, |out, part| write_part(out, part, text)),
-    })?;
-    object.extras()?;
-    object.close();
-    Ok(())
+    let part: PartWriter = match message.role.as_str() {
+        "assistant" => |out, part| write_part(out, part, "output_text"),
+        _ => |out, part| write_part(out, part, "input_text"),
+    };
+    body::object(out, message.extra_json.as_str(), |object| {
+        object.member("type", json("message"))?;
+        write_said(object, message, part)
+    })
 }
 
 fn write_part(out: &mut RVec<u8>, part: &Part<'_>, text: &str) -> Result<()> {
@@ -148,12 +112,8 @@ fn write_part(out: &mut RVec<u8>, part: &Part<'_>, text: &str) -> Result<()> {
         PartKind::TEXT => strings(out, &[("type", text), ("text", data)]),
         PartKind::IMAGE => strings(out, &[("type", "input_image"), ("image_url", data)]),
         PartKind::AUDIO => {
-            let mut object = Object::open(out, "")?;
-            object.member("type", json("input_audio"))?;
             let format = audio_format("responses", &part.mime)?;
-            object.member("input_audio", |out| strings(out, &[("data", data), ("format", format)]))?;
-            object.close();
-            Ok(())
+            typed(out, "input_audio", "input_audio", &[("data", data), ("format", format)])
         }
         kind => Err(refused("responses", kind, "text, images and audio")),
     }

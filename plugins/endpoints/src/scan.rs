@@ -269,7 +269,7 @@ fn behind_escape(text: &[u8]) -> Option<&[u8]> {
 }
 
 /// Four hexadecimal digits, and what is behind them.
-fn code_unit(text: &[u8]) -> Option<(u32, &[u8])> {
+pub(crate) fn code_unit(text: &[u8]) -> Option<(u32, &[u8])> {
     let (digits, rest) = text.split_first_chunk::<4>()?;
     let unit = digits.iter().try_fold(0, |unit, &digit| Some(unit * 16 + char::from(digit).to_digit(16)?))?;
     Some((unit, rest))

@@ -4,89 +4,70 @@
 //! every turn, and here they would tell the model what to hear. A prompt is given as an extra field.
 
 use crate::{
-    listed::{failure, unexpected},
     multipart::{Form, Source, refuse_raw},
-    openai::{self, Dialect},
+    openai::Dialect,
     parts::Parts,
+    reading::{Answers, failure_of, unexpected},
+    speaks::{self, speaks},
+    turns::streams,
     usage,
 };
 use inferometer_plugin_sdk::{
-    Component, NoOptions, RVec,
-    api::Endpoint,
-    documents::{EndpointInfo, Framing},
+    RVec,
+    documents::EndpointInfo,
     serde::Deserialize,
-    types::{
-        Answer, Delta, Error, ErrorKind, Event, Outgoing, PartKind, Reply, Request, Result, Span, delta_flags,
-        request_flags,
-    },
+    types::{Answer, Delta, Error, ErrorKind, Event, Outgoing, PartKind, Reply, Request, Result, Span, delta_flags},
 };
 use serde_json::{Value, value::RawValue};
 
-/// Speaks `/v1/audio/transcriptions`.
-pub struct AudioTranscription;
-
-inferometer_plugin_sdk::endpoint! {
-    name: "audio-transcription",
-    summary: "OpenAI's texts of what is said in a sound, which is sent as a form (/v1/audio/transcriptions).",
-    component: AudioTranscription
+speaks! {
+    /// Speaks `/v1/audio/transcriptions`.
+    AudioTranscription, "audio-transcription",
+    "OpenAI's texts of what is said in a sound, which is sent as a form (/v1/audio/transcriptions).",
+    info: EndpointInfo { tokenizes_input: false, ..speaks::text("/v1/audio/transcriptions") },
+    encode: encode,
+    answers: Transcripts,
 }
 
-impl Component for AudioTranscription {
-    type Options = NoOptions;
-
-    fn create(_: NoOptions) -> Result<Self> {
-        Ok(Self)
+fn encode(request: &Request<'_>, out: &mut Outgoing) -> Result<()> {
+    refuse_raw(request, "audio-transcription")?;
+    let kinds = [PartKind::TEXT, PartKind::AUDIO];
+    let parts = Parts::of(request, "audio-transcription").only(&kinds, "audio")?;
+    let mut sounds = parts.of_kind(PartKind::AUDIO);
+    let sound = sounds.next().ok_or_else(|| parts.lacks("a sound"))?;
+    if sounds.next().is_some() {
+        return Err(Error::config("`audio-transcription` sends one sound, and a turn holds several; split the turn"));
     }
+    let mut form = Form::default();
+    match Source::of(sound, "audio")? {
+        Source::Here(file) => form.file("file", "audio", file),
+        Source::Elsewhere(url) => {
+            return Err(Error::config(format!(
+                "`audio-transcription` sends sounds as files, and `{url}` is an address; give base64 and its format"
+            )));
+        }
+    }
+    form.text("model", request.model.as_str());
+    if streams(request) {
+        form.text("stream", "true");
+    }
+    form.extras(&request.extra_json, &["file"])?;
+    form.finish(out);
+    Ok(())
 }
 
-impl Endpoint for AudioTranscription {
-    fn info(&self) -> EndpointInfo {
-        EndpointInfo {
-            path: "/v1/audio/transcriptions".to_owned(),
-            streams: true,
-            framing: Framing::Sse,
-            produces_tokens: true,
-            ends_explicitly: true,
-            ..EndpointInfo::default()
-        }
-    }
+/// Transcriptions as OpenAI words them, or as a chat.
+#[derive(Clone, Copy)]
+struct Transcripts;
 
-    fn encode(&self, request: &Request<'_>, out: &mut Outgoing) -> Result<()> {
-        refuse_raw(request, "audio-transcription")?;
-        let kinds = [PartKind::TEXT, PartKind::AUDIO];
-        let parts = Parts::of(request, "audio-transcription").only(&kinds, "audio")?;
-        let mut sounds = parts.of_kind(PartKind::AUDIO);
-        let sound = sounds.next().ok_or_else(|| parts.lacks("a sound"))?;
-        if sounds.next().is_some() {
-            return Err(Error::config(
-                "`audio-transcription` sends one sound, and a turn holds several; split the turn",
-            ));
-        }
-        let mut form = Form::default();
-        match Source::of(sound, "audio")? {
-            Source::Here(file) => form.file("file", "audio", file),
-            Source::Elsewhere(url) => {
-                return Err(Error::config(format!(
-                    "`audio-transcription` sends sounds as files, and `{url}` is an address; give base64 and its format"
-                )));
-            }
-        }
-        form.text("model", request.model.as_str());
-        if request.flags & request_flags::STREAM != 0 {
-            form.text("stream", "true");
-        }
-        form.extras(&request.extra_json, &["file"])?;
-        form.finish(out);
-        Ok(())
-    }
-
-    fn on_event(&self, event: &Event<'_>, out: &mut Delta, scratch: &mut RVec<u8>) -> Result<(), ErrorKind> {
+impl Answers for Transcripts {
+    fn on_event(self, event: &Event<'_>, out: &mut Delta, scratch: &mut RVec<u8>) -> Result<(), ErrorKind> {
         let data = event.data.as_slice();
         let said = match serde_json::from_slice::<Said<'_>>(data) {
             // Some servers stream what they hear in the words of a chat.
-            Ok(said) if said.choices.is_some() => return openai::on_event(Dialect::Chat, event, out, scratch),
+            Ok(said) if said.choices.is_some() => return Dialect::Chat.on_event(event, out, scratch),
             Ok(said) => said,
-            Err(_) => return openai::on_event(Dialect::Chat, event, out, scratch),
+            Err(_) => return Dialect::Chat.on_event(event, out, scratch),
         };
         if let Some(delta) = said.failure(scratch) {
             *out = delta;
@@ -104,11 +85,11 @@ impl Endpoint for AudioTranscription {
             out.flags = delta_flags::ESCAPED;
             out.text = span_of(text, data).ok_or(ErrorKind::MALFORMED)?;
         }
-        said.count_tokens(out);
+        usage::read_alone(&said.usage, out);
         Ok(())
     }
 
-    fn on_body(&self, answer: &Answer<'_>, out: &mut Reply) -> Result<()> {
+    fn on_body(self, answer: &Answer<'_>, out: &mut Reply) -> Result<()> {
         const EXPECTED: &str = "a transcription";
         let body = answer.body.as_slice();
         // What is no JSON is a text as it is, subtitles for instance.
@@ -126,7 +107,7 @@ impl Endpoint for AudioTranscription {
         let text = said.text.ok_or_else(|| unexpected(EXPECTED, "no `text`", body))?;
         let mut delta = Delta { flags: delta_flags::ESCAPED, ..Delta::EMPTY };
         tell(text, body, &mut delta).ok_or_else(|| unexpected(EXPECTED, "a `text` that is none", body))?;
-        said.count_tokens(&mut delta);
+        usage::read_alone(&said.usage, &mut delta);
         out.deltas.push(delta);
         Ok(())
     }
@@ -155,17 +136,7 @@ impl Said<'_> {
     }
 
     fn failure(&self, scratch: &mut RVec<u8>) -> Option<Delta> {
-        if self.error.is_null() && self.message.is_null() {
-            return None;
-        }
-        let rest = serde_json::json!({"error": self.error, "message": self.message});
-        failure(&rest, self.text.is_some() || self.delta.is_some(), scratch)
-    }
-
-    fn count_tokens(&self, delta: &mut Delta) {
-        if !self.usage.is_null() {
-            usage::read(&serde_json::json!({"usage": self.usage}), delta);
-        }
+        failure_of(&self.error, &self.message, self.text.is_some() || self.delta.is_some(), scratch)
     }
 }
 
@@ -192,6 +163,7 @@ mod tests {
     use super::*;
     use crate::testing::{event, read, refused, sent, texts};
     use inferometer_plugin_sdk::types::Part;
+    use inferometer_plugin_sdk::{api::Endpoint as _, types::request_flags};
 
     fn sound<'a>(data: &'a str, mime: &'a str) -> Part<'a> {
         Part { kind: PartKind::AUDIO, mime: mime.into(), ..Part::text(data) }

@@ -1,6 +1,6 @@
 //! What the requests of APIs with conversations, or with a single prompt, have in common.
 
-use crate::body::{Object, json};
+use crate::body::{Object, json, list, object};
 use inferometer_plugin_sdk::{
     RVec,
     types::{Error, ErrorKind, Message, Part, PartKind, Request, Result, request_flags},
@@ -13,20 +13,45 @@ pub(crate) fn streams(request: &Request<'_>) -> bool {
 
 /// Writes an object of members that are texts.
 pub(crate) fn strings(out: &mut RVec<u8>, members: &[(&str, &str)]) -> Result<()> {
-    let mut object = Object::open(out, "")?;
-    for (key, value) in members {
-        object.member(key, json(value))?;
-    }
-    object.close();
-    Ok(())
+    object(out, "", |object| members.iter().try_for_each(|(key, value)| object.member(key, json(value)).map(drop)))
 }
 
 /// Writes an object of one member.
 pub(crate) fn only(out: &mut RVec<u8>, key: &str, value: impl FnOnce(&mut RVec<u8>) -> Result<()>) -> Result<()> {
-    let mut object = Object::open(out, "")?;
-    object.member(key, value)?;
-    object.close();
-    Ok(())
+    object(out, "", |object| object.member(key, value).map(drop))
+}
+
+/// Writes an object that says of which type it is, and holds texts under `key`.
+pub(crate) fn typed(out: &mut RVec<u8>, kind: &str, key: &str, members: &[(&str, &str)]) -> Result<()> {
+    object(out, "", |object| {
+        object.member("type", json(kind))?;
+        object.member(key, |out| strings(out, members)).map(drop)
+    })
+}
+
+/// Writes a message as most APIs have it: its role and its content, with its extra fields laid over them.
+///
+/// # Errors
+/// Those of `part`, and when the extra fields are no JSON object.
+pub(crate) fn write_message(out: &mut RVec<u8>, message: &Message<'_>, part: PartWriter) -> Result<()> {
+    object(out, message.extra_json.as_str(), |object| write_said(object, message, part))
+}
+
+/// What writes a part of a message.
+pub(crate) type PartWriter = fn(&mut RVec<u8>, &Part<'_>) -> Result<()>;
+
+/// Writes the role and the content of a message: its text if it has nothing else, or a list of what `part` writes.
+///
+/// # Errors
+/// Those of `part`.
+pub(crate) fn write_said(object: &mut Object<'_>, message: &Message<'_>, part: PartWriter) -> Result<()> {
+    object.member("role", json(message.role.as_str()))?;
+    let content = |out: &mut RVec<u8>| match message.parts.as_slice() {
+        [] => json("")(out),
+        [part] if part.kind == PartKind::TEXT => json(part.data.as_str())(out),
+        parts => list(out, parts, part),
+    };
+    object.member("content", content).map(drop)
 }
 
 /// The messages of a request for an API that keeps what the system says apart from the conversation.

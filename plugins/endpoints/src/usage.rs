@@ -1,166 +1,18 @@
-//! Token counts as servers report them: one table of the names that vendors use, read the fast way and the thorough way.
+//! Token counts as servers report them: those of the table `names`, read the fast way and the thorough way.
 //!
 //! A count that is missing, null or no whole number is absent; zero is a count.
 
+mod names;
+
 use crate::scan::Cursor;
-use inferometer_plugin_sdk::types::{Delta, NO_COUNT, UsageDetail};
+use inferometer_plugin_sdk::types::{Delta, NO_COUNT};
+use names::{CACHED, COMPLETION, DETAILS, KEYS, Names, PARTS, PROMPT, REASONING};
 use serde_json::Value;
 
-/// Keys from an object down to a value within it.
-pub(crate) type Path = &'static [&'static str];
-
-/// Makes the numbers that usage may hold, and where each stands in it: under a key, or under a key of an object in it.
-macro_rules! parts {
-    ($($part:ident = $($key:literal)/+;)*) => {
-        /// A number that usage may hold.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub(crate) enum Part { $($part),* }
-
-        const PARTS: &[(Part, Path)] = &[$((Part::$part, &[$($key),+])),*];
-
-        /// The first key of each, for a scan.
-        static KEYS: [&[u8]; PARTS.len()] = [$([$($key),+][0].as_bytes()),*];
-    };
-}
-
-// The most usual ones come first: a scan compares in this order.
-parts! {
-    PromptTokens = "prompt_tokens";
-    CompletionTokens = "completion_tokens";
-    TotalTokens = "total_tokens";
-    InputTokens = "input_tokens";
-    OutputTokens = "output_tokens";
-    PromptTokenCount = "promptTokenCount";
-    CandidatesTokenCount = "candidatesTokenCount";
-    TotalTokenCount = "totalTokenCount";
-    ThoughtsTokenCount = "thoughtsTokenCount";
-    CachedContentTokenCount = "cachedContentTokenCount";
-    ToolUsePromptTokenCount = "toolUsePromptTokenCount";
-    CacheCreationInputTokens = "cache_creation_input_tokens";
-    CacheReadInputTokens = "cache_read_input_tokens";
-    PromptCached = "prompt_tokens_details" / "cached_tokens";
-    PromptAudio = "prompt_tokens_details" / "audio_tokens";
-    PromptCacheWrite = "prompt_tokens_details" / "cache_write_tokens";
-    CompletionReasoning = "completion_tokens_details" / "reasoning_tokens";
-    CompletionAudio = "completion_tokens_details" / "audio_tokens";
-    CompletionAccepted = "completion_tokens_details" / "accepted_prediction_tokens";
-    CompletionRejected = "completion_tokens_details" / "rejected_prediction_tokens";
-    InputCached = "input_tokens_details" / "cached_tokens";
-    InputAudio = "input_tokens_details" / "audio_tokens";
-    InputCacheWrite = "input_tokens_details" / "cache_write_tokens";
-    InputTokenAudio = "input_token_details" / "audio_tokens";
-    OutputReasoning = "output_tokens_details" / "reasoning_tokens";
-    OutputAudio = "output_tokens_details" / "audio_tokens";
-    CachedTokens = "cached_tokens";
-    ReasoningTokens = "reasoning_tokens";
-    PromptCacheHitTokens = "prompt_cache_hit_tokens";
-    PromptCacheMissTokens = "prompt_cache_miss_tokens";
-    CamelInputTokens = "inputTokens";
-    CamelOutputTokens = "outputTokens";
-    CamelTotalTokens = "totalTokens";
-    CamelCacheReadInputTokens = "cacheReadInputTokens";
-    CamelCacheWriteInputTokens = "cacheWriteInputTokens";
-    InputTokenCount = "input_token_count";
-    GeneratedTokenCount = "generated_token_count";
-    PromptEvalCount = "prompt_eval_count";
-    EvalCount = "eval_count";
-    InputLength = "input_length";
-    GeneratedTokens = "generated_tokens";
-}
-
-/// The names of one count, of which the first that is there counts.
-struct Names {
-    names: &'static [Name],
-    /// The parts that they begin with, a bit each.
-    mask: u64,
-}
-
-const fn names(names: &'static [Name]) -> Names {
-    let (mut mask, mut at) = (0, 0);
-    while at < names.len() {
-        mask |= 1 << names[at].part as u32;
-        at += 1;
-    }
-    Names { names, mask }
-}
-
-/// A name of a count, and what has to be added to it, where present, to make it the whole.
-struct Name {
-    part: Part,
-    plus: &'static [Part],
-}
-
-const fn plain(part: Part) -> Name {
-    Name { part, plus: &[] }
-}
+pub(crate) use names::{Part, Path};
 
 /// Where in an answer its usage may be; the first that is an object and not empty counts.
 const PLACES: [Path; 4] = [&["usage", "tokens"], &["usage"], &["usageMetadata"], &["meta", "tokens"]];
-
-/// Anthropic's and Bedrock's prompts do not include what came from or went into the cache.
-static PROMPT: Names = names(&[
-    plain(Part::PromptTokens),
-    Name { part: Part::InputTokens, plus: &[Part::CacheReadInputTokens, Part::CacheCreationInputTokens] },
-    plain(Part::PromptTokenCount),
-    Name { part: Part::CamelInputTokens, plus: &[Part::CamelCacheReadInputTokens, Part::CamelCacheWriteInputTokens] },
-    plain(Part::InputTokenCount),
-    plain(Part::PromptEvalCount),
-    plain(Part::InputLength),
-]);
-
-/// Gemini's candidates do not include its thoughts, and there are none where an answer ends in thought.
-static COMPLETION: Names = names(&[
-    plain(Part::CompletionTokens),
-    plain(Part::OutputTokens),
-    Name { part: Part::CandidatesTokenCount, plus: &[Part::ThoughtsTokenCount] },
-    plain(Part::ThoughtsTokenCount),
-    plain(Part::CamelOutputTokens),
-    plain(Part::GeneratedTokenCount),
-    plain(Part::EvalCount),
-    plain(Part::GeneratedTokens),
-]);
-
-static CACHED: Names = names(&[
-    plain(Part::PromptCached),
-    plain(Part::InputCached),
-    plain(Part::CacheReadInputTokens),
-    plain(Part::PromptCacheHitTokens),
-    plain(Part::CachedContentTokenCount),
-    plain(Part::CamelCacheReadInputTokens),
-    plain(Part::CachedTokens),
-]);
-
-static REASONING: Names = names(&[
-    plain(Part::CompletionReasoning),
-    plain(Part::OutputReasoning),
-    plain(Part::ThoughtsTokenCount),
-    plain(Part::ReasoningTokens),
-]);
-
-static DETAILS: [(UsageDetail, Names); 8] = [
-    (
-        UsageDetail::TOTAL,
-        names(&[plain(Part::TotalTokens), plain(Part::TotalTokenCount), plain(Part::CamelTotalTokens)]),
-    ),
-    (
-        UsageDetail::CACHE_WRITE,
-        names(&[
-            plain(Part::CacheCreationInputTokens),
-            plain(Part::CamelCacheWriteInputTokens),
-            plain(Part::PromptCacheWrite),
-            plain(Part::InputCacheWrite),
-        ]),
-    ),
-    (UsageDetail::CACHE_MISS, names(&[plain(Part::PromptCacheMissTokens)])),
-    (
-        UsageDetail::PROMPT_AUDIO,
-        names(&[plain(Part::PromptAudio), plain(Part::InputAudio), plain(Part::InputTokenAudio)]),
-    ),
-    (UsageDetail::COMPLETION_AUDIO, names(&[plain(Part::CompletionAudio), plain(Part::OutputAudio)])),
-    (UsageDetail::ACCEPTED_PREDICTION, names(&[plain(Part::CompletionAccepted)])),
-    (UsageDetail::REJECTED_PREDICTION, names(&[plain(Part::CompletionRejected)])),
-    (UsageDetail::TOOL_PROMPT, names(&[plain(Part::ToolUsePromptTokenCount)])),
-];
 
 /// The numbers of an answer's usage, by their names.
 #[derive(Clone, Copy)]
@@ -300,6 +152,13 @@ pub(crate) fn read(answer: &Value, delta: &mut Delta) -> bool {
     true
 }
 
+/// The same of an answer of which its `usage` alone was kept.
+pub(crate) fn read_alone(usage: &Value, delta: &mut Delta) {
+    if !usage.is_null() {
+        read(&serde_json::json!({"usage": usage}), delta);
+    }
+}
+
 /// Whether there may be usage under the key `key` of an answer.
 pub(crate) fn is_place(key: &[u8]) -> bool {
     PLACES.iter().any(|path| path[0].as_bytes() == key)
@@ -313,6 +172,7 @@ pub(crate) fn at<'v>(value: &'v Value, path: &[&str]) -> Option<&'v Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use inferometer_plugin_sdk::types::UsageDetail;
     use serde_json::json;
 
     /// Prompt, completion, cached, reasoning.

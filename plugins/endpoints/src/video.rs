@@ -5,11 +5,12 @@
 //! time limit holds for the whole.
 
 use crate::{
-    body::json,
-    listed::{self, unexpected},
+    body::{self, json},
     multipart::{Form, Source, refuse_raw},
     openai::append,
     parts::Parts,
+    reading::unexpected,
+    speaks,
 };
 use inferometer_plugin_sdk::{
     Component, RVec,
@@ -88,12 +89,12 @@ impl Component for VideoGeneration {
 
 impl Endpoint for VideoGeneration {
     fn info(&self) -> EndpointInfo {
-        EndpointInfo { path: PATH.to_owned(), tokenizes_input: true, ..EndpointInfo::default() }
+        speaks::whole(PATH)
     }
 
     fn encode(&self, request: &Request<'_>, out: &mut Outgoing) -> Result<()> {
         match self.options.request_content_type {
-            ContentType::Json => listed::encode(request, out, |body, request| {
+            ContentType::Json => body::encode(request, out, |body| {
                 let prompt =
                     Parts::of(request, "video-generation").only(&[PartKind::TEXT], "text as JSON")?.prompt()?;
                 body.member("prompt", json(&prompt))?;

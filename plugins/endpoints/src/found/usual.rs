@@ -2,11 +2,9 @@
 
 use super::hold;
 use crate::{
-    cohere, gemini, huggingface, kserve,
-    listed::failure,
-    messages, ollama,
+    cohere, gemini, huggingface, kserve, messages, ollama,
     openai::{self, Dialect},
-    reading::Reader as _,
+    reading::{Answers as _, Reader as _, failure},
     responses,
     table::Api,
     usage::{self, Path, at},
@@ -125,11 +123,11 @@ fn known(api: &'static Api, text: &[u8], is_whole: bool, scratch: &mut RVec<u8>)
 fn choices(text: &[u8], scratch: &mut RVec<u8>) -> Option<Delta> {
     let mut chat = Delta::EMPTY;
     let event = Event::new(text);
-    openai::on_event(Dialect::Chat, &event, &mut chat, scratch).ok()?;
+    Dialect::Chat.on_event(&event, &mut chat, scratch).ok()?;
     if chat.has_content() || chat.flags & delta_flags::ERROR != 0 {
         return Some(chat);
     }
     let mut completion = Delta::EMPTY;
-    openai::on_event(Dialect::Completions, &event, &mut completion, scratch).ok()?;
+    Dialect::Completions.on_event(&event, &mut completion, scratch).ok()?;
     Some(if completion.has_content() { completion } else { chat })
 }

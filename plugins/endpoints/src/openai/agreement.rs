@@ -1,12 +1,12 @@
 //! The law of the two ways to read an answer: what the fast one takes, it reads exactly as the thorough one does.
 
-use super::{Dialect, Several, on_body, on_event, parse, samples, usual};
+use super::{Dialect, Several, parse, samples, usual};
+use crate::{halves, reading::Answers as _};
 use inferometer_plugin_sdk::{
     RVec,
     types::{Answer, Delta, ErrorKind, Event, Reply, Span, delta_flags},
 };
 use proptest::{collection::vec, prelude::*, sample::Index, strategy::ValueTree, test_runner::TestRunner};
-use serde_json::Value;
 
 const DIALECTS: [Dialect; 2] = [Dialect::Chat, Dialect::Completions];
 
@@ -78,7 +78,7 @@ fn check_agreement(data: &[u8]) -> Result<(), TestCaseError> {
 fn read(name: &str, data: &[u8]) -> Result<Told, ErrorKind> {
     let event = Event::new(data).named(name);
     let (mut delta, mut scratch) = (Delta::EMPTY, RVec::new());
-    on_event(Dialect::Chat, &event, &mut delta, &mut scratch)?;
+    Dialect::Chat.on_event(&event, &mut delta, &mut scratch)?;
     Ok(told(&delta, data, &scratch))
 }
 
@@ -86,7 +86,7 @@ fn read_body(data: &[u8]) -> Result<Vec<Told>, ErrorKind> {
     let answer =
         Answer { status: 200, exchange: 0, flags: 0, content_type: "application/json".into(), body: data.into() };
     let mut reply = Reply::default();
-    on_body(Dialect::Chat, &answer, &mut reply).map_err(|error| error.kind)?;
+    Dialect::Chat.on_body(&answer, &mut reply).map_err(|error| error.kind)?;
     Ok(reply.deltas.iter().map(|delta| told(delta, data, &reply.scratch)).collect())
 }
 
@@ -111,7 +111,7 @@ proptest! {
             bytes.truncate(cut.index(bytes.len()));
         }
         check_agreement(&bytes)?;
-        let is_object = serde_json::from_slice::<Value>(&bytes).is_ok_and(|v| v.is_object());
+        let is_object = halves::parse(&bytes).is_ok_and(|value| value.is_object());
         prop_assert_eq!(read("", &bytes).is_ok(), is_object || bytes.trim_ascii().is_empty());
     }
 

@@ -1,4 +1,4 @@
-//! Reading answers in OpenAI's words: which way an event or a body is read.
+//! OpenAI's words: which way an event or a body is read, and in `request` what requests end with.
 //!
 //! `usual` is the fast way, for what has the usual shape; `parse` is the thorough one, for everything else. On whatever
 //! the fast way takes, the two agree.
@@ -7,17 +7,18 @@
 //! the texts of those that share an event are told one after the other.
 
 mod parse;
-pub(crate) mod request;
+mod request;
 mod usual;
 
 pub(crate) use parse::{append, error_message, words, words_of_error};
+pub(crate) use request::write_rest;
 
 #[cfg(test)]
 mod agreement;
 #[cfg(test)]
 mod samples;
 
-use crate::reading::{self, Reader, no_answer};
+use crate::reading::{self, Answers, Reader, no_answer};
 use inferometer_plugin_sdk::{
     RVec,
     types::{Answer, Delta, ErrorKind, Event, Reply, Result, delta_flags},
@@ -44,17 +45,6 @@ impl Reader for Dialect {
     }
 }
 
-/// Reads an event of a stream.
-#[inline]
-pub(crate) fn on_event(
-    dialect: Dialect,
-    event: &Event<'_>,
-    out: &mut Delta,
-    scratch: &mut RVec<u8>,
-) -> Result<(), ErrorKind> {
-    reading::on_event(dialect, event, out, scratch)
-}
-
 /// Reads an answer, an event or a body, if it is in the usual shape.
 #[inline]
 pub(crate) fn usual(dialect: Dialect, data: &[u8]) -> Option<Delta> {
@@ -62,25 +52,31 @@ pub(crate) fn usual(dialect: Dialect, data: &[u8]) -> Option<Delta> {
     dialect.scan(data, &mut delta).map(|()| delta)
 }
 
-/// Reads a whole answer.
-pub(crate) fn on_body(dialect: Dialect, answer: &Answer<'_>, out: &mut Reply) -> Result<()> {
-    let body = answer.body.as_slice();
-    let Reply { deltas, scratch, .. } = out;
-    deltas.push(Delta::EMPTY);
-    let mut first = Delta::EMPTY;
-    let taken = usual::scan(dialect, body, &mut first, |further| {
-        deltas.push(further);
-        Some(())
-    });
-    if taken.is_none() {
-        deltas.truncate(1);
-        let found = parse::parse(dialect, body, Several::Apart, scratch);
-        let completion = found.filter(|found| found.has_choices || found.delta.flags & delta_flags::ERROR != 0);
-        let completion =
-            completion.ok_or_else(|| no_answer("completion: expected a JSON object with `choices`", body))?;
-        first = completion.delta;
-        deltas.extend(completion.more);
+impl Answers for Dialect {
+    #[inline]
+    fn on_event(self, event: &Event<'_>, out: &mut Delta, scratch: &mut RVec<u8>) -> Result<(), ErrorKind> {
+        reading::on_event(self, event, out, scratch)
     }
-    deltas[0] = first;
-    Ok(())
+
+    fn on_body(self, answer: &Answer<'_>, out: &mut Reply) -> Result<()> {
+        let body = answer.body.as_slice();
+        let Reply { deltas, scratch, .. } = out;
+        deltas.push(Delta::EMPTY);
+        let mut first = Delta::EMPTY;
+        let taken = usual::scan(self, body, &mut first, |further| {
+            deltas.push(further);
+            Some(())
+        });
+        if taken.is_none() {
+            deltas.truncate(1);
+            let found = parse::parse(self, body, Several::Apart, scratch);
+            let completion = found.filter(|found| found.has_choices || found.delta.flags & delta_flags::ERROR != 0);
+            let completion =
+                completion.ok_or_else(|| no_answer("completion: expected a JSON object with `choices`", body))?;
+            first = completion.delta;
+            deltas.extend(completion.more);
+        }
+        deltas[0] = first;
+        Ok(())
+    }
 }

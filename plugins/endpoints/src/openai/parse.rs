@@ -4,7 +4,10 @@
 //! refused. Text is unescaped and goes to the scratch buffer.
 
 use super::Dialect;
-use crate::usage::{self, Path, at};
+use crate::{
+    halves,
+    usage::{self, Path, at},
+};
 use inferometer_plugin_sdk::{
     RVec,
     types::{Delta, Span, delta_flags},
@@ -52,7 +55,7 @@ pub(super) enum Several {
 
 /// Parses `text`; `None` if it is no JSON object.
 pub(super) fn parse(dialect: Dialect, text: &[u8], several: Several, scratch: &mut RVec<u8>) -> Option<Found> {
-    let answer: Value = serde_json::from_slice(text).ok().filter(Value::is_object)?;
+    let answer = halves::parse(text).ok().filter(Value::is_object)?;
     let mut delta = Delta { flags: delta_flags::SCRATCH, ..Delta::EMPTY };
     let has_usage = usage::read(&answer, &mut delta);
     let list = answer.get("choices").and_then(Value::as_array);

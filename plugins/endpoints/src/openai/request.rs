@@ -1,28 +1,19 @@
-//! What the requests of OpenAI's APIs have in common.
+//! What the requests of OpenAI's APIs end with.
 
-use crate::body::{Object, json};
-use inferometer_plugin_sdk::types::{Outgoing, Request, Result, request_flags};
+use crate::{
+    body::{Object, json},
+    turns::streams,
+};
+use inferometer_plugin_sdk::types::{Request, Result, request_flags};
 
-/// Writes a request: what `input` writes, then model, stream and, under the name of `limit`, the most output tokens;
-/// the extras over all of it; and if it streams in the end, the wish for usage. A raw body goes out as it is.
+/// Writes model, stream and, under the name of `limit`, the most output tokens; the extras over all of it; and if it streams
+/// in the end, the wish for usage.
 ///
 /// # Errors
-/// Those of `input`, and when the extras are no JSON object.
-pub(crate) fn encode(
-    request: &Request<'_>,
-    out: &mut Outgoing,
-    limit: &str,
-    input: impl FnOnce(&mut Object<'_>) -> Result<()>,
-) -> Result<()> {
-    out.body.clear();
-    if !request.raw_body.is_empty() {
-        out.body.extend_from_slice(&request.raw_body);
-        return Ok(());
-    }
-    let mut body = Object::open(&mut out.body, request.extra_json.as_str())?;
-    input(&mut body)?;
+/// Of writing, which to memory does not happen.
+pub(crate) fn write_rest(body: &mut Object<'_>, request: &Request<'_>, limit: &str) -> Result<()> {
     body.member("model", json(request.model.as_str()))?;
-    let asked = request.flags & request_flags::STREAM != 0;
+    let asked = streams(request);
     let streams = body.member("stream", json(&asked))?.map_or(asked, |extra| extra == "true");
     if request.max_tokens != 0 {
         body.member(limit, json(&request.max_tokens))?;
@@ -37,6 +28,5 @@ pub(crate) fn encode(
             Ok(())
         })?;
     }
-    body.close();
     Ok(())
 }

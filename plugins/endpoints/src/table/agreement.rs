@@ -1,7 +1,9 @@
 //! The law of the two ways along a table: what the fast one takes, it reads exactly as the thorough one does.
 
 use super::{Api, Shape, parse, samples, scan};
-use crate::{cohere, gemini, huggingface, kserve, messages, ollama, responses, solido, testing::texts};
+use crate::{
+    cohere, gemini, huggingface, kserve, messages, ollama, reading::Answers as _, responses, solido, testing::texts,
+};
 use inferometer_plugin_sdk::{
     RVec,
     types::{Answer, Delta, ErrorKind, Event, Reply, delta_flags},

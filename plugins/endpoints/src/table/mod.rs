@@ -15,7 +15,7 @@ mod agreement;
 mod samples;
 
 use crate::{
-    reading::{self, Reader, no_answer},
+    reading::{self, Answers, Reader, no_answer},
     usage::Part,
 };
 use inferometer_plugin_sdk::{
@@ -119,6 +119,11 @@ impl Member {
     }
 }
 
+/// A tool call as OpenAI words it, and others after it.
+pub(crate) static TOOL_CALL: Shape = Shape::new(&[Member::new("function", Holds::Within(&FUNCTION))]);
+
+static FUNCTION: Shape = Shape::new(&[Member::new("name", Holds::Tool), Member::new("arguments", Holds::Tool)]);
+
 impl Reader for &'static Api {
     #[inline]
     fn scan(self, data: &[u8], delta: &mut Delta) -> Option<()> {
@@ -130,20 +135,13 @@ impl Reader for &'static Api {
     }
 }
 
-impl Api {
-    /// Reads an event of a stream.
+impl Answers for &'static Api {
     #[inline]
-    pub(crate) fn on_event(
-        &'static self,
-        event: &Event<'_>,
-        out: &mut Delta,
-        scratch: &mut RVec<u8>,
-    ) -> Result<(), ErrorKind> {
+    fn on_event(self, event: &Event<'_>, out: &mut Delta, scratch: &mut RVec<u8>) -> Result<(), ErrorKind> {
         reading::on_event(self, event, out, scratch)
     }
 
-    /// Reads a whole answer.
-    pub(crate) fn on_body(&'static self, answer: &Answer<'_>, out: &mut Reply) -> Result<()> {
+    fn on_body(self, answer: &Answer<'_>, out: &mut Reply) -> Result<()> {
         let body = answer.body.as_slice();
         let mut delta = Delta::EMPTY;
         if scan::scan(&self.body, body, &mut delta) != Some(true) {

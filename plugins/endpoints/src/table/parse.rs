@@ -5,6 +5,7 @@
 
 use super::{Holds, Shape};
 use crate::{
+    halves,
     openai::{append, error_message, words, words_of_error},
     usage::Counts,
 };
@@ -23,8 +24,7 @@ pub(super) struct Found {
 
 /// Parses `text`; `None` if it is neither a JSON object nor a list.
 pub(super) fn parse(shape: &Shape, text: &[u8], scratch: &mut RVec<u8>) -> Option<Found> {
-    let answer: Value =
-        serde_json::from_slice(text).ok().filter(|value: &Value| value.is_object() || value.is_array())?;
+    let answer = halves::parse(text).ok().filter(|value| value.is_object() || value.is_array())?;
     let mut delta = Delta { flags: delta_flags::SCRATCH, ..Delta::EMPTY };
     let (mut counts, mut is_known, mut error) = (Counts::NONE, false, None);
     visit(shape, &answer, &mut |holds, value| {
@@ -53,7 +53,8 @@ pub(super) fn parse(shape: &Shape, text: &[u8], scratch: &mut RVec<u8>) -> Optio
     delta.text = told(shape, &answer, scratch, |holds| matches!(holds, Holds::Text))?;
     delta.reasoning = told(shape, &answer, scratch, |holds| matches!(holds, Holds::Reasoning))?;
     delta.tool = told(shape, &answer, scratch, |holds| matches!(holds, Holds::Tool))?;
-    if let Some(message) = error.or_else(|| error_message(&answer, is_known).map(String::from)) {
+    let unnamed = || objects(&answer).find_map(|object| error_message(object, is_known)).map(String::from);
+    if let Some(message) = error.or_else(unnamed) {
         delta.flags |= delta_flags::ERROR;
         delta.error = append(scratch, |out| out.extend_from_slice(message.as_bytes()))?;
     }
@@ -72,10 +73,15 @@ fn told(shape: &Shape, answer: &Value, scratch: &mut RVec<u8>, is_wanted: impl F
     })
 }
 
+/// A value that is an object, or those in a list.
+fn objects(value: &Value) -> impl Iterator<Item = &Value> {
+    value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice).iter().filter(|value| value.is_object())
+}
+
 /// Calls `found` with every value that the table names, and what it holds by the table. Objects and lists with more are told,
 /// too, before what is in them.
 fn visit(shape: &Shape, value: &Value, found: &mut dyn FnMut(Holds, &Value)) {
-    for object in value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice).iter().filter(|v| v.is_object()) {
+    for object in objects(value) {
         let kind = match object.get(shape.kind).filter(|_| !shape.kind.is_empty()) {
             Some(Value::String(word)) => word,
             Some(Value::Bool(true)) => "true",
