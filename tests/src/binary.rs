@@ -70,7 +70,19 @@ pub(crate) fn target_directory() -> &'static Path {
 /// Builds one package and returns what cargo made or found fresh.
 fn build(package: &str) -> Vec<Artifact> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
-    let mut child = Command::new(cargo)
+    let mut command = Command::new(cargo);
+    // What the cargo that runs the tests says of their package: build scripts that look at it would run anew each time, and
+    // all that stands on them would be built anew.
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_", "CARGO_CRATE_", "CARGO_PRIMARY_"]
+            .iter()
+            .any(|of| text.starts_with(of))
+        {
+            command.env_remove(&name);
+        }
+    }
+    let mut child = command
         .args(["build", "--package", package, "--profile", &profile()])
         .arg("--message-format=json-render-diagnostics")
         .current_dir(env!("CARGO_MANIFEST_DIR"))

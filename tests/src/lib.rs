@@ -5,11 +5,14 @@
 
 pub mod binary;
 pub mod compat;
+pub mod http2;
 pub mod mock;
 pub mod peers;
+pub mod relay;
 pub mod results;
 pub mod run;
 pub mod sent;
 pub mod studio;
+pub mod tls;
 
 mod ports;

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -47,6 +47,8 @@ pub struct Truth {
     pub prompt_tokens: u64,
     /// Output tokens handed to the kernel.
     pub tokens: u64,
+    /// Content chunks handed to the kernel; a plain body is one.
+    pub chunks: u64,
     /// The status of the answer.
     pub status: Option<u16>,
     /// The request's body, where the mock keeps bodies.
@@ -88,6 +90,12 @@ impl Mock {
     #[must_use]
     pub fn url(&self) -> String {
         self.server.url()
+    }
+
+    /// The address that it listens on.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.server.addr()
     }
 
     /// `inferometer profile` of this server's first model, with the tokenizer that every machine has.

@@ -146,6 +146,23 @@ impl Peer {
         target_directory().join("peers/tiny")
     }
 
+    /// What one of its counters stands at now, over all labels; 0 if it has not counted anything yet.
+    ///
+    /// # Panics
+    /// If the server does not show its metrics.
+    #[must_use]
+    pub fn counter(&self, name: &str) -> f64 {
+        let page = get(self.port, "/metrics").unwrap_or_else(|error| panic!("metrics of {}: {error}", self.url()));
+        assert!(page.starts_with("HTTP/1.1 200"), "{page}");
+        let values = page.lines().filter_map(|line| {
+            let rest = line.strip_prefix(name)?;
+            let value = rest.starts_with([' ', '{']).then(|| rest.rsplit(' ').next())??;
+            Some(value.parse::<f64>().unwrap_or_else(|error| panic!("{error} in {line}")))
+        });
+        // From +0: the sum of nothing is -0 otherwise.
+        values.fold(0.0, |sum, value| sum + value)
+    }
+
     /// Where what it prints is kept.
     #[must_use]
     pub fn log(&self) -> &Path {
@@ -266,15 +283,18 @@ fn open_log(peers: &Path, name: &str) -> Result<(PathBuf, File)> {
 
 /// Whether the server answers and lists the model.
 fn lists_model(port: u16, model: &str) -> bool {
-    let ask = || -> std::io::Result<String> {
-        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
-        stream.set_read_timeout(Some(ANSWER_WITHIN))?;
-        stream.write_all(b"GET /v1/models HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
-        let mut answer = Vec::new();
-        stream.read_to_end(&mut answer)?;
-        Ok(String::from_utf8_lossy(&answer).into_owned())
-    };
-    ask().is_ok_and(|answer| answer.starts_with("HTTP/1.1 200") && answer.contains(&format!("\"{model}\"")))
+    let answer = get(port, "/v1/models");
+    answer.is_ok_and(|answer| answer.starts_with("HTTP/1.1 200") && answer.contains(&format!("\"{model}\"")))
+}
+
+/// What the server answers when it is asked for `path`, head and body.
+fn get(port: u16, path: &str) -> std::io::Result<String> {
+    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
+    stream.set_read_timeout(Some(ANSWER_WITHIN))?;
+    stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").as_bytes())?;
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer)?;
+    Ok(String::from_utf8_lossy(&answer).into_owned())
 }
 
 #[cfg(test)]

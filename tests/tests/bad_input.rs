@@ -467,7 +467,7 @@ fn a_key_that_no_header_can_carry_is_refused_without_showing_it() {
         .args(["--model", "m", "--url", "http://127.0.0.1:9", "--api-key", "sk-\nsecret"])
         .run()
         .expect_code(2);
-    says(&outcome, &["API key"]);
+    says(&outcome, &["--api-key", "INFEROMETER_API_KEY"]);
     assert!(!outcome.stderr.contains("secret"), "{}", outcome.stderr);
 }
 
@@ -490,6 +490,88 @@ fn a_dry_run_shows_the_plan_and_the_first_requests_and_sends_nothing() {
     let content = first["messages"][0]["content"].as_str().expect("the first prompt");
     let shown = requests.lines().next().expect("the first request");
     assert!(shown.contains(&serde_json::to_string(content).unwrap()), "{shown} is not what is sent: {first:?}");
+}
+
+#[test]
+fn a_dry_run_says_where_requests_go_and_asks_nobody_for_addresses() {
+    let dry = |endpoint: &[&str]| {
+        let url = "http://no-such-host.invalid:8000/api?key=S1";
+        let program = Program::profile().args(["--model", "m", "--url", url, "--tokenizer", "builtin", "--dry-run"]);
+        program.args(SHORT).args(endpoint).run().expect_code(0).stdout
+    };
+    let said = dry(&["--endpoint", "/x?z=S1"]);
+    assert!(said.contains("POST http://no-such-host.invalid:8000/api/x?key=<redacted>&z=<redacted> {"), "{said}");
+    assert!(!said.contains("S1"), "{said}");
+    let audio = dry(&["--endpoint-type", "audio-transcription", "--audio-length-mean", "0.1"]);
+    assert!(audio.contains("/audio/transcriptions") && audio.contains("bytes, audio/"), "{audio}");
+}
+
+#[test]
+fn what_cannot_stream_is_asked_for_whole_answers_and_a_note_says_so() {
+    let mock = Mock::start(MockConfig::default());
+    let outcome =
+        mock.profile().args(SHORT).args(["--endpoint-type", "embeddings", "--streaming"]).run().expect_code(0);
+    assert!(outcome.says("cannot stream"), "{}", outcome.stdout);
+    assert_eq!(Results::of(&outcome).summary["inferometer"]["plan"]["server"]["streaming"], false);
+}
+
+#[test]
+fn a_way_to_the_server_that_cannot_be_gone_is_named_itself() {
+    let run = |args: &[&str], code| {
+        let program =
+            Program::profile().args(["--model", "m", "--url", "http://127.0.0.1:9", "--tokenizer", "builtin"]);
+        program.args(SHORT).args(args).env("HTTP_PROXY", "garbage^^").run().expect_code(code)
+    };
+    says(&run(&["--proxy", "http://no-such-proxy.invalid:3128"], 3), &["no-such-proxy.invalid", "check --proxy"]);
+    says(&run(&["--proxy", "env"], 2), &["--proxy env", "HTTP_PROXY", "garbage^^"]);
+    says(&run(&["--unix-socket", "no-such-socket"], 3), &["no-such-socket", "--unix-socket"]);
+}
+
+#[test]
+fn headers_that_something_else_sets_and_keys_that_are_not_there_are_refused() {
+    refused(&["--session-header", "Authorization"], &["--session-header 'Authorization'"]);
+    refused(&["--session-header", "X-A", "-H", "X-A: 1"], &["--session-header 'X-A'", "--header"]);
+    let version = ["--endpoint-type", "messages", "--session-header", "anthropic-version"];
+    refused(&version, &["--session-header 'anthropic-version'", "'messages'"]);
+    refused(&["--api-key-header", "api-key"], &["--api-key-header", "INFEROMETER_API_KEY"]);
+    let both = ["--url", "https://127.0.0.1:9", "--insecure", "--ca-certificate", "ca.pem"];
+    refused(&both, &["--insecure", "--ca-certificate"]);
+}
+
+#[test]
+fn a_key_of_a_file_wins_over_that_of_the_environment() {
+    let mock = Mock::start(MockConfig { api_key: Some("of-the-file".into()), ..MockConfig::default() });
+    let program = mock.profile().args(SHORT).file("key", "of-the-file\n").args(["--api-key-file", "key"]);
+    let _ = program.env("INFEROMETER_API_KEY", "of-the-environment").run().expect_code(0);
+}
+
+#[test]
+fn keys_in_queries_stand_in_no_result() {
+    let mock = Mock::start(MockConfig::default());
+    let page = format!("{}/metrics?tok=sk-9f2b", mock.url());
+    let outcome = mock
+        .profile()
+        .args(SHORT)
+        .args(["--endpoint", "/v1/chat/completions?key=sk-9f2b", "--gpu-telemetry", &page, "--server-metrics", &page])
+        .run()
+        .expect_code(0);
+    for name in outcome.artifacts() {
+        assert!(!outcome.text(&name).contains("sk-9f2b"), "in {name}");
+    }
+    assert!(!outcome.stdout.contains("sk-9f2b"), "{}", outcome.stdout);
+}
+
+#[test]
+fn a_chat_with_what_gives_no_text_is_refused_before_the_first_line() {
+    let chat = |args: &[&str]| {
+        let program =
+            Program::new().args(["chat", "--model", "m", "--url", "http://127.0.0.1:9", "--tokenizer", "builtin"]);
+        program.args(args).run().expect_code(2)
+    };
+    for kind in ["embeddings", "nim-rankings", "image-generation", "video-generation"] {
+        says(&chat(&["--endpoint-type", kind]), &[kind, "such as chat"]);
+    }
+    says(&chat(&["--max-tokens", "0"]), &["--max-tokens 0"]);
 }
 
 #[test]

@@ -16,6 +16,7 @@ const LONG: [&str; 2] = ["--wait-for-model-timeout", "1h"];
 /// For what never comes.
 const SOON: [&str; 4] = ["--wait-for-model-timeout", "0.3", "--wait-for-model-interval", "0.05"];
 const INFERENCE: [&str; 2] = ["--wait-for-model-mode", "inference"];
+const MODELS: [&str; 2] = ["--wait-for-model-mode", "models"];
 
 /// A run against the server at `url`, for the model `m`.
 fn profile(url: &str) -> Program {
@@ -86,11 +87,14 @@ const LISTED: (u16, &str, &str) = (200, JSON, r#"{"object":"list","data":[{"id":
 
 #[test]
 fn a_server_that_is_ready_is_loaded_without_a_word() {
-    let mock = mock();
-    let outcome = on(&mock).args(LONG).args(["--wait-for-model-mode", "both"]).run().expect_code(0);
-    assert!(!outcome.stderr.contains("waiting"), "{}", outcome.stderr);
-    // One request for the answer to whether it is ready, and the load.
-    assert_eq!(mock.stop().len(), 3);
+    // Unasked, it is asked for an answer.
+    for mode in [&["--wait-for-model-mode", "both"][..], &[]] {
+        let mock = mock();
+        let outcome = on(&mock).args(LONG).args(mode).run().expect_code(0);
+        assert!(!outcome.stderr.contains("waiting"), "{}", outcome.stderr);
+        // One request for the answer to whether it is ready, and the load.
+        assert_eq!(mock.stop().len(), 3, "{mode:?}");
+    }
 }
 
 #[test]
@@ -126,9 +130,12 @@ fn a_wrong_model_is_answered_with_those_there_are_the_nearest_first() {
         let _ = refused(program.args(["--wait-for-model-mode", mode]), &words);
     }
     let program = Program::profile().args(["--url", &mock.url(), "--model", "lama-3.1-8b", "--tokenizer", "builtin"]);
-    let _ = refused(program.args(SHORT).args(LONG), &["the model 'lama-3.1-8b'; it has 'meta/llama-3.1-8b', "]);
+    let _ = refused(
+        program.args(SHORT).args(LONG).args(MODELS),
+        &["the model 'lama-3.1-8b'; it has 'meta/llama-3.1-8b', "],
+    );
     // The second of two models counts as well.
-    let program = mock.profile().args(["--model", "other"]).args(SHORT).args(LONG);
+    let program = mock.profile().args(["--model", "other"]).args(SHORT).args(LONG).args(MODELS);
     let _ = refused(program, &["the model 'other'"]);
     assert!(mock.stop().iter().all(|truth| truth.status == Some(404)));
 }
@@ -158,9 +165,9 @@ fn what_does_not_list_its_models_is_to_be_asked_for_an_answer() {
         "GET /health" => (200, "", "ok"),
         _ => (404, "", "no"),
     });
-    let _ = refused(profile(&url).args(LONG), &["lists no models", "--wait-for-model-mode inference"]);
+    let _ = refused(profile(&url).args(LONG).args(MODELS), &["lists no models", "--wait-for-model-mode inference"]);
     let page = server(|_, _| (200, "Content-Type: text/html\r\n", "<html><title>Welcome</title></html>"));
-    let _ = refused(profile(&page).args(LONG), &["is no list of models", "Welcome"]);
+    let _ = refused(profile(&page).args(LONG).args(MODELS), &["is no list of models", "Welcome"]);
 }
 
 #[test]
@@ -205,7 +212,7 @@ fn a_server_that_is_loading_is_waited_for() {
         2 => (200, JSON, r#"{"object":"list","data":[]}"#),
         _ => (401, "", ""),
     });
-    let program = profile(&url).args(LONG).args(["--wait-for-model-interval", "0.01"]);
+    let program = profile(&url).args(LONG).args(MODELS).args(["--wait-for-model-interval", "0.01"]);
     let outcome = refused(program, &["waiting up to 1h for http://", "503", "Loading model", "wants a key"]);
     assert_eq!(outcome.stderr.matches("waiting").count(), 1, "{}", outcome.stderr);
 }
@@ -220,7 +227,8 @@ fn a_server_that_is_not_ready_in_time_is_named_with_what_was_waited_for() {
         (server(|_, _| (404, "", "")), "404 for GET /v1/models"),
         (server(|_, _| (500, "", "oh")), "500 for GET /v1/models: oh"),
     ] {
-        let outcome = refused(profile(&url).args(SOON), &[&url, state, "within 300ms", "--wait-for-model-timeout"]);
+        let outcome =
+            refused(profile(&url).args(SOON).args(MODELS), &[&url, state, "within 300ms", "--wait-for-model-timeout"]);
         assert_eq!(outcome.stderr.matches("waiting").count(), 1, "{}", outcome.stderr);
     }
 }

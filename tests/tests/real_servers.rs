@@ -136,3 +136,49 @@ fn a_real_server_that_lists_its_model_is_ready() {
     let words = "--wait-for-model-timeout 30 --wait-for-model-mode both --isl 20 --osl 4";
     counts_agree(&run(peer, words, 4), 4.0);
 }
+
+/// The sum of a metric over the requests that have it.
+fn sum(results: &Results, tag: &str) -> f64 {
+    results.records.iter().filter(|record| record.metrics.contains_key(tag)).map(|record| record.number(tag)).sum()
+}
+
+/// Runs with these words, and expects what the requests are said to have used to be what the server's own counters have
+/// grown by: `counters` of prompt tokens that were not taken from its cache (or all, if that is what it counts), and of output tokens.
+fn usage_is_what_the_server_counted(peer: &Peer, words: &str, counters: [&str; 2], counts_cached: bool) {
+    let before = counters.map(|name| peer.counter(name));
+    let results = run(peer, words, 12);
+    let grown = [0, 1].map(|place: usize| peer.counter(counters[place]) - before[place]);
+    let cached = if counts_cached { 0.0 } else { sum(&results, "usage_prompt_cache_read_tokens") };
+    let used = [sum(&results, "usage_prompt_tokens") - cached, sum(&results, "usage_completion_tokens")];
+    assert_eq!(used, grown, "{words}: cached {cached}");
+    assert!(used[0] > 0.0, "{words}");
+    if words.contains("--streaming") {
+        counts_agree(&results, 8.0);
+        times_are_in_order(&results);
+    }
+}
+
+const APIS: [&str; 3] = [
+    "--endpoint-type chat --streaming --concurrency 4 --isl 40 --osl 8",
+    "--endpoint-type responses --streaming --concurrency 4 --isl 40 --osl 8",
+    "--endpoint-type messages --streaming --concurrency 4 --isl 40 --osl 8",
+];
+
+#[test]
+fn llama_server_counts_the_tokens_that_its_answers_are_said_to_have_used() {
+    // Its own: other tests would be in its counters too.
+    let Some(peer) = peers::own("llama") else { return };
+    for words in APIS.into_iter().chain(["--endpoint-type embeddings --concurrency 4 --isl 40"]) {
+        let counters = ["llamacpp:prompt_tokens_total", "llamacpp:tokens_predicted_total"];
+        usage_is_what_the_server_counted(&peer, words, counters, false);
+    }
+}
+
+#[test]
+fn dynamo_counts_the_tokens_that_its_answers_are_said_to_have_used() {
+    let Some(peer) = peers::own("dynamo") else { return };
+    for words in APIS {
+        let counters = ["dynamo_frontend_input_sequence_tokens_sum", "dynamo_frontend_output_tokens_total"];
+        usage_is_what_the_server_counted(&peer, words, counters, true);
+    }
+}
