@@ -1,11 +1,13 @@
 //! The command line for the record, its secrets removed.
 
-use inferometer_model::secret::{shown_option, shown_text};
+use inferometer_model::secret::{shown_option, shown_path, shown_text};
 
 /// Flags whose value is a secret.
 const SECRET: [&str; 1] = ["--api-key"];
 /// Flags whose value is a header, of which the name may be seen.
 const HEADER: [&str; 2] = ["--header", "-H"];
+/// Flags whose value is a path on the server, of whose query the names may be seen.
+const PATH: [&str; 2] = ["--endpoint", "--custom-endpoint"];
 /// The flag whose value is a component's option.
 const OPTION: &str = "--plugin-option";
 
@@ -37,6 +39,8 @@ fn hider(flag: &str) -> Option<fn(&str) -> String> {
         Some(|_| "…".to_owned())
     } else if HEADER.contains(&flag) {
         Some(header)
+    } else if PATH.contains(&flag) {
+        Some(shown_path)
     } else if flag == OPTION {
         Some(shown_option)
     } else {
@@ -80,6 +84,10 @@ mod tests {
             &["profile", "--url", "http://h/v1?key=sk-1"],
             &["profile", "--server-metrics", "http://bob:sk-1@h/metrics"],
             &["profile", "--gpu-telemetry=http://sk-1@h"],
+            &["profile", "--gpu-telemetry", "http://h/m?tok=sk-1"],
+            &["profile", "--server-metrics=http://h/m?sk-1"],
+            &["profile", "--endpoint", "/v1/x?sig=sk-1"],
+            &["profile", "--custom-endpoint=/v1/x?sig=sk-1"],
             &["profile", "--plugin-option", r#"prometheus.headers={"X-Team": "sk-1"}"#],
         ] {
             assert!(!shown(words).contains("sk-1"), "{}", shown(words));

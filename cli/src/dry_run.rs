@@ -1,7 +1,9 @@
 //! `profile --dry-run`: what would happen, the first requests, and the schedule as a file, with nothing sent.
 
+mod body;
+
 use crate::{Ended, Failure, terminal::say};
-use inferometer_engine::{Control, Invocation, Planned, Prepared};
+use inferometer_engine::{Planned, Prepared, Preview};
 use inferometer_host::Registry;
 use inferometer_model::{
     ExitCode,
@@ -24,13 +26,15 @@ const SCHEDULE: &str = "schedule.jsonl";
 pub(crate) fn run(plan: Plan, registry: &Registry, latency_ns: u64) -> Ended {
     let internal = |error: serde_json::Error| Failure::new(ExitCode::Internal, error);
     let text = serde_json::to_string_pretty(&plan).map_err(internal)?;
-    let prepared = Prepared::new(plan, registry, Invocation::default(), Control::default())?;
+    let prepared = Prepared::unsent(plan, registry)?;
     say(text);
     for note in prepared.notes() {
         say(format_args!("note: {note}"));
     }
-    for (number, (session, body)) in prepared.preview(SHOWN).into_iter().enumerate() {
-        say(format_args!("request {number} ({session}): {body}"));
+    for (number, request) in prepared.preview(SHOWN).into_iter().enumerate() {
+        let Preview { session, method, url, content_type, body } = request;
+        let body = body::shown(&content_type, &body);
+        say(format_args!("request {number} ({session}): {method} {url} {body}"));
     }
     let path = prepared.folder()?.join(SCHEDULE);
     let refused = |error: io::Error| Failure::new(ExitCode::Internal, format!("{}: {error}", path.display()));

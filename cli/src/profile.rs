@@ -11,7 +11,14 @@ use crate::{
 };
 use inferometer_engine::{Control, Invocation, Prepared};
 use inferometer_host::{Registry, drain_log};
-use inferometer_model::{ExitCode, config::Ui, file, plan::Plan, resolve::resolve, secret::shown_url};
+use inferometer_model::{
+    ExitCode,
+    config::Ui,
+    file,
+    plan::{ConnectionPlan, Plan, ProxyPlan, ServerPlan},
+    resolve::resolve,
+    secret::shown_url,
+};
 use std::{
     sync::atomic::{AtomicBool, Ordering::SeqCst},
     time::{SystemTime, UNIX_EPOCH},
@@ -41,7 +48,7 @@ pub(crate) fn run(args: &ProfileArgs) -> Ended {
 pub(crate) fn measure(plan: Plan, registry: &Registry, ui: Option<Ui>) -> Ended {
     let control = Control::default();
     listen_for_interrupts(&control);
-    let urls: Vec<String> = plan.server.urls.iter().map(shown_url).collect();
+    let unreachable = unreachable(&plan.server);
     let invocation = Invocation { command: command_line::redacted(std::env::args()), terminal: stdout_terminal() };
     let before = State::now();
     let prepared = Prepared::new(plan, registry, invocation, control.clone())?;
@@ -66,10 +73,33 @@ pub(crate) fn measure(plan: Plan, registry: &Registry, ui: Option<Ui>) -> Ended 
         eprintln!("warning: {failure}");
     }
     if finished.was_unreachable() {
-        eprintln!("error: no connection to {}; is the server running, and is --url right?", urls.join(", "));
+        eprintln!("error: {unreachable}");
     }
     let code = finished.exit_code();
     Ok(if code == ExitCode::Ok && !failed.is_empty() { ExitCode::Internal } else { code })
+}
+
+/// What to say if no connection is ever made, naming all that may be the reason.
+fn unreachable(server: &ServerPlan) -> String {
+    let urls = server.urls.iter().map(shown_url).collect::<Vec<_>>().join(", ");
+    let proxy = match &server.connection {
+        ConnectionPlan { unix_socket: Some(file), .. } => {
+            let file = file.display();
+            return format!(
+                "no connection to the socket file {file}; is the server running, and is --unix-socket right?"
+            );
+        }
+        ConnectionPlan { proxy: None, .. } => {
+            return format!("no connection to {urls}; is the server running, and is --url right?");
+        }
+        ConnectionPlan { proxy: Some(ProxyPlan::Url { url, .. }), .. } => format!("the proxy {}", shown_url(url)),
+        ConnectionPlan { proxy: Some(ProxyPlan::Environment), .. } => {
+            "what --proxy env finds in the environment".to_owned()
+        }
+    };
+    format!(
+        "no connection to {urls} through {proxy}; the errors above say at which of the two it failed: check --proxy or --url"
+    )
 }
 
 /// The first Ctrl-C ends the run with what there is; the second ends the program. Before the load there is nothing yet,
@@ -95,4 +125,27 @@ fn listen_for_interrupts(control: &Control) {
 pub(crate) fn fresh_seed() -> u64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     (now.as_nanos() as u64) ^ u64::from(std::process::id()).rotate_left(40)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser as _;
+    use inferometer_model::file::PluginSettings;
+
+    #[test]
+    fn what_cannot_be_reached_is_named_with_the_way_to_it() {
+        for (flags, parts) in [
+            (&[][..], &["http://h:1", "is the server running", "--url"][..]),
+            (&["--unix-socket", "/tmp/s"], &["/tmp/s", "is the server running", "--unix-socket"]),
+            (&["--proxy", "http://me:pw@p:3128"], &["http://h:1", "http://p:3128", "--proxy", "--url"]),
+            (&["--proxy", "env"], &["http://h:1", "--proxy env"]),
+        ] {
+            let words = ["inferometer", "profile", "--model", "m", "--url", "http://h:1"];
+            let args = crate::args::Args::try_parse_from(words.iter().chain(flags)).unwrap();
+            let crate::args::Command::Profile(args) = args.command else { panic!("`profile` was typed") };
+            let said = unreachable(&resolve(&args.settings, &PluginSettings::default(), 1).unwrap().server);
+            assert!(parts.iter().all(|part| said.contains(part)) && !said.contains("pw"), "{said}");
+        }
+    }
 }

@@ -16,9 +16,22 @@ const ONE_CORPUS: &str = "made-up prompts are made in one way; for texts of your
 const FILES_ONLY: &str = "results go to files and to exporters of plugins; read profile_export_aiperf.json, or name an \
                           --exporter";
 
+const NO_OUTPUTS: &str = "texts of answers are not kept; leave it out";
+const NO_PLOTS: &str = "nothing is plotted unasked; leave it out";
+
+/// Values of flags of `profile` that users of other benchmarks know, with the reason why they are not here.
+const VALUES_ELSEWHERE: [(&str, &str, &str); 2] = [
+    ("--export-level", "raw", "whole requests and answers are not kept; give records, which has a line per request"),
+    (
+        "--model-selection-strategy",
+        "weighted",
+        "models are asked in turn or by chance; name one several times in --model to ask it more often",
+    ),
+];
+
 /// Flags of `profile` that users of other benchmarks know, with the reason why they are not here or what does it
 /// instead. One that ends in `*` stands for all that begin so.
-const ELSEWHERE: [(&str, &str); 28] = [
+const ELSEWHERE: [(&str, &str); 37] = [
     ("--public-dataset", NO_DOWNLOADS),
     ("--hf-subset", NO_DOWNLOADS),
     ("--dataset-filter", NO_DOWNLOADS),
@@ -29,6 +42,33 @@ const ELSEWHERE: [(&str, &str); 28] = [
     ("--search-*", NO_SWEEPS),
     ("--slice-duration", "results are not cut into slices; cut them by the times in the records, profile_export.jsonl"),
     ("--export-http-trace", "the records have the times of each request already; read profile_export.jsonl"),
+    (
+        "--show-trace-timing",
+        "the times of every stage of a request are measured always: http_req_* in the results; leave it out",
+    ),
+    ("--export-outputs-json", NO_OUTPUTS),
+    ("--no-auto-plot", NO_PLOTS),
+    ("--auto-plot", NO_PLOTS),
+    (
+        "--reset-kv-cache*",
+        "the server's cache is not reset from here; do so before the run, such as by curl -X POST \
+        http://host:8000/reset_prefix_cache, or keep it from knowing the prompts with --cache-bust",
+    ),
+    (
+        "--server-profiler*",
+        "the server's profiler is not steered from here; start and stop it beside the run, such as by curl \
+        -X POST http://host:8000/start_profile",
+    ),
+    (
+        "--network-latency-*",
+        "nothing is taken off the latencies; the network's part is in http_req_connecting, and a run from \
+        a machine beside the server is without it",
+    ),
+    (
+        "--tokenizer-trust-remote-code",
+        "no code of a tokenizer is ever run; give a folder with its tokenizer.json by --tokenizer",
+    ),
+    ("--image-source-sampling", "images of a folder are drawn by --random-seed; leave it out"),
     ("--zmq-*", ONE_PROCESS),
     ("--record-processors", ONE_PROCESS),
     ("--record-processor-*", ONE_PROCESS),
@@ -80,11 +120,20 @@ fn said(error: &mut clap::Error, is_of_a_run: bool) -> Option<String> {
             }
             None
         }
+        ErrorKind::InvalidValue if is_of_a_run => {
+            let value = context(ContextKind::InvalidValue)?;
+            let flag = argument.split([' ', '=']).next().unwrap_or(&argument);
+            if flag == "--transport" {
+                return Some(format!("--transport {}: only http is spoken here; leave it out", shown(&value)));
+            }
+            let (.., reason) =
+                VALUES_ELSEWHERE.iter().find(|(of, known, _)| (*of, *known) == (flag, value.as_str()))?;
+            Some(format!("{flag} {value}: {reason}"))
+        }
         ErrorKind::ValueValidation => {
             let value = context(ContextKind::InvalidValue)?;
             let flag = argument.split([' ', '=']).next().unwrap_or(&argument);
-            let shown: String = value.chars().flat_map(visible).collect();
-            Some(format!("{flag} {shown}: {}", why(error.source()?)))
+            Some(format!("{flag} {}: {}", shown(&value), why(error.source()?)))
         }
         _ => None,
     }
@@ -112,6 +161,10 @@ fn why(error: &(dyn std::error::Error + 'static)) -> String {
         return "is not a number; write one such as 4 or 0.5".to_owned();
     }
     error.to_string()
+}
+
+fn shown(value: &str) -> String {
+    value.chars().flat_map(visible).collect()
 }
 
 /// The character, or its escape where a terminal would obey it.
@@ -149,6 +202,17 @@ mod tests {
             (&["--log-level=debug"], "always shown"),
             (&["-v"], "always shown"),
             (&["--accuracy-benchmark", "mmlu"], "not judged"),
+            (&["--show-trace-timing"], "http_req_"),
+            (&["--reset-kv-cache-path", "/x"], "/reset_prefix_cache"),
+            (&["--server-profiler"], "/start_profile"),
+            (&["--network-latency-automatic"], "http_req_connecting"),
+            (&["--export-outputs-json"], "not kept"),
+            (&["--no-auto-plot"], "plotted"),
+            (&["--tokenizer-trust-remote-code"], "tokenizer.json"),
+            (&["--image-source-sampling", "random"], "--random-seed"),
+            (&["--export-level", "raw"], "records"),
+            (&["--model-selection-strategy", "weighted"], "in turn"),
+            (&["--transport", "grpc"], "only http"),
         ] {
             let said = answer(&[&["profile"], words].concat());
             let flag = words[0].split('=').next().unwrap();
@@ -166,6 +230,14 @@ mod tests {
             for name in names.into_iter().chain(hidden) {
                 assert_eq!(reason(&format!("--{name}")), None, "{name}");
             }
+        }
+    }
+
+    #[test]
+    fn the_one_transport_there_is_may_be_named() {
+        for words in [["--transport", "http"], ["--transport-type", "http"]] {
+            let words = ["inferometer", "profile"].into_iter().chain(words);
+            assert!(Args::command().try_get_matches_from(words).is_ok());
         }
     }
 

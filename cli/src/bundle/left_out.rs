@@ -1,4 +1,4 @@
-//! What is never put into a bundle: keys, headers, and whatever else looks like a secret.
+//! What is never put into a bundle: keys, headers, whatever else looks like a secret, and the files of certificates and keys.
 
 use super::manifest::LeftOut;
 use inferometer_model::secret::{shown_option, shown_text};
@@ -9,6 +9,8 @@ const TEXTS: [&str; 6] =
     ["system-prompt", "input-file", "system-prompt-file", "request-rate-series", "image-source", "tokenizer"];
 /// Settings of which an item is left out alone; of others the whole goes, as a list without one means another thing.
 const ONE_BY_ONE: [&str; 2] = ["extra-inputs", "plugin-option"];
+/// Settings that name files of the machine: what a bundle names must not be read where it is run.
+const FILES: [&str; 4] = ["api-key-file", "ca-certificate", "client-certificate", "client-key"];
 /// What stands in shown text in place of a secret.
 const HIDDEN: &str = "<redacted>";
 
@@ -18,6 +20,11 @@ pub(super) fn take_secrets(tables: &mut Map<String, Value>) -> Vec<LeftOut> {
     let note = |setting: &str, shown: String| LeftOut { setting: setting.to_owned(), shown };
     if tables.remove("api-key").is_some() {
         left_out.push(note("api-key", String::new()));
+    }
+    for setting in FILES {
+        if let Some(Value::String(path)) = tables.remove(setting) {
+            left_out.push(note(setting, path));
+        }
     }
     for header in items(tables.remove("header").unwrap_or_default()) {
         left_out.extend(header_names(&header).into_iter().map(|name| note("header", name)));
@@ -46,6 +53,18 @@ pub(super) fn take_secrets(tables: &mut Map<String, Value>) -> Vec<LeftOut> {
     left_out.extend(of_plugins(tables));
     tables.retain(|_, value| !value.is_null() && value.as_array().is_none_or(|items| !items.is_empty()));
     left_out
+}
+
+/// A setting that names a file which no bundle holds, among `tables`.
+pub(super) fn of_files(tables: &Map<String, Value>) -> Option<&'static str> {
+    FILES.into_iter().find(|name| tables.get(*name).is_some_and(|value| !value.is_null()))
+}
+
+impl LeftOut {
+    /// Whether it is a secret, and no file.
+    pub(super) fn is_secret(&self) -> bool {
+        !FILES.contains(&self.setting.as_str())
+    }
 }
 
 /// Options of plugins from a configuration file.
@@ -103,6 +122,8 @@ mod tests {
         let Value::Object(mut tables) = json!({
             "model": ["m"],
             "api-key": "sk-1",
+            "api-key-file": "/home/me/key",
+            "ca-certificate": "ca.pem",
             "header": ["X-Team: sk-1", "{\"X-Key\": \"sk-1\"}"],
             "extra-inputs": ["top_k:4", "api_key:sk-1,a:1"],
             "plugin-option": ["acme.size=3", "acme.api_token=sk-1", "p.headers={\"X\": \"sk-1\"}"],
@@ -133,9 +154,10 @@ mod tests {
             left_out.iter().filter(|one| one.setting == setting).map(|one| one.shown.as_str()).collect()
         };
         assert_eq!(named("api-key"), [""]);
+        assert_eq!((named("api-key-file"), named("ca-certificate")), (vec!["/home/me/key"], vec!["ca.pem"]));
         assert_eq!(named("header"), ["X-Team", "X-Key"]);
         assert_eq!(named("url"), ["http://h:1", "http://h:2/v1?key=<redacted>"]);
-        assert_eq!(named("gpu-telemetry"), ["http://h/metrics?<redacted>"]);
+        assert_eq!(named("gpu-telemetry"), ["http://h/metrics?sig=<redacted>"]);
         assert_eq!(named("plugin-option").len(), 4);
     }
 }

@@ -7,11 +7,11 @@ use super::{
     media,
     settings::{self, Names},
     stage::Stage,
-    tokenizer,
+    templates, tokenizer,
 };
 use crate::{Ended, Failure, args::BundleArgs, profile::fresh_seed, registry::registry, terminal::say};
 use inferometer_abi::documents::Kind;
-use inferometer_engine::{Control, Invocation, Prepared};
+use inferometer_engine::{Prepared, Preview};
 use inferometer_host::{Origin, Registry};
 use inferometer_model::{
     ExitCode,
@@ -54,6 +54,7 @@ pub(crate) fn run(args: &BundleArgs) -> Ended {
     }
     let mut tables = settings::tables(&settings, &plugins, plan.seed)?;
     let left_out = take_secrets(&mut tables);
+    templates::put_in(&mut tables);
 
     let unwritable = |error: io::Error| Failure::usage(format!("--output {}: {error}", output.display()));
     let name = output.file_name().ok_or_else(|| unwritable(io::Error::other("it is no name of a file")))?;
@@ -154,7 +155,7 @@ fn put_media(source: &Path, name: &str, stage: &mut Stage) -> Result<(), Failure
 struct Rehearsed {
     seed: u64,
     phases: String,
-    requests: Vec<(String, String)>,
+    requests: Vec<Preview>,
     notes: Vec<String>,
 }
 
@@ -162,7 +163,7 @@ impl Rehearsed {
     /// Makes the run ready, which checks all that can be checked without a server.
     fn of(plan: Plan, registry: &Registry) -> Result<Self, Failure> {
         let seed = plan.seed;
-        let prepared = Prepared::new(plan, registry, Invocation::default(), Control::default())?;
+        let prepared = Prepared::unsent(plan, registry)?;
         let phases =
             serde_json::to_string(&prepared.phases()).map_err(|error| Failure::new(ExitCode::Internal, error))?;
         Ok(Self { seed, phases, requests: prepared.preview(COMPARED), notes: prepared.notes().to_vec() })
@@ -191,13 +192,19 @@ fn rehearse(
     // What was left out is typed again.
     let server = ServerConfig {
         api_key: typed.server.api_key.clone(),
+        api_key_file: typed.server.api_key_file.clone(),
         header: typed.server.header.clone(),
         url: typed.server.url.clone(),
         endpoint: typed.server.endpoint.clone(),
         extra_inputs: typed.server.extra_inputs.clone(),
         ..ServerConfig::default()
     };
-    let again = RawConfig { server, plugin_option: typed.plugin_option.clone(), ..RawConfig::default() };
+    let again = RawConfig {
+        server,
+        connection: typed.connection.clone(),
+        plugin_option: typed.plugin_option.clone(),
+        ..RawConfig::default()
+    };
     let (settings, _) = file::load(&again, Some(file.path())).map_err(Failure::usage)?;
     let plan = resolve(&settings, plugins, original.seed).map_err(Failure::usage)?;
     let differs = |what: &str| {
@@ -256,7 +263,12 @@ fn describe(output: &Path, manifest: &Manifest, packed: u64) {
         say(format_args!("  and {} more", files - LISTED));
     }
     for left_out in &manifest.left_out {
-        say(format_args!("Left out as a secret: {left_out}; give it again with each run"));
+        let why = if left_out.is_secret() {
+            "Left out as a secret"
+        } else {
+            "Not put in, since it is a file of this machine"
+        };
+        say(format_args!("{why}: {left_out}; give it again with each run"));
     }
     for plugin in &manifest.plugins {
         say(format_args!("Not put in: the plugin library {} (SHA-256 {})", plugin.file, plugin.sha256));

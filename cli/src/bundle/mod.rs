@@ -12,6 +12,7 @@ mod media;
 mod open;
 mod settings;
 mod stage;
+mod templates;
 mod tokenizer;
 
 pub(crate) use make::run as make;

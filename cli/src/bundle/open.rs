@@ -2,6 +2,7 @@
 
 use super::{
     RUN, archive,
+    left_out::of_files,
     manifest::{LeftOut, Manifest},
     settings::{Names, of_the_machine, paths},
     tokenizer::BUILT_IN,
@@ -96,6 +97,9 @@ fn check(settings: &RawConfig, plugins: &PluginSettings, folder: &Path) -> Resul
     };
     if let Some(setting) = of_the_machine(&tables) {
         return Err(format!("says '{setting}', which is for whoever runs it to say"));
+    }
+    if let Some(setting) = of_files(&tables) {
+        return Err(format!("says '{setting}', a file that no bundle holds; give it with each run"));
     }
     if !plugins.path.is_empty() {
         return Err("says where plugins lie, which is for whoever runs it to say".to_owned());
@@ -210,6 +214,7 @@ mod tests {
             ("allow_unsafe_permissions = true", "'allow-unsafe-permissions'"),
             ("result-dir = '/home'", "'artifact-dir'"),
             ("overwrite = true", "'overwrite'"),
+            ("api-key-file = '/etc/passwd'", "'api-key-file'"),
             ("[plugins]\npath = ['/tmp']", "where plugins lie"),
             ("no such = toml", "run.toml"),
             ("nonsense = 1", "'nonsense'"),

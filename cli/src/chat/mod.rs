@@ -23,6 +23,11 @@ static UNDER_WAY: Mutex<Option<Control>> = Mutex::new(None);
 
 /// Runs `inferometer chat`.
 pub(crate) fn run(args: &ChatArgs) -> Ended {
+    if args.max_tokens.is_some_and(|count| count.0 == 0) {
+        return Err(Failure::usage(
+            "--max-tokens 0 would leave no answer; give 1 or more, or leave it out for no limit",
+        ));
+    }
     let (mut settings, plugins) =
         file::load(&args.settings(), args.places.config.as_deref()).map_err(Failure::usage)?;
     settings.server.streaming = Some(args.wants_streams(settings.server.streaming));
@@ -31,6 +36,12 @@ pub(crate) fn run(args: &ChatArgs) -> Ended {
     let (model, endpoint) = (plan.models.first().cloned().unwrap_or_default(), plan.server.endpoint.clone());
     let url = plan.server.urls.first().map(shown_url).unwrap_or_default();
     let dialogue = Dialogue::new(plan, &registry)?;
+    if !dialogue.produces_text() {
+        return Err(Failure::usage(format!(
+            "--endpoint-type {endpoint}: its answers are no text to talk with; give one whose are, such as chat, \
+             completions, responses, messages, gemini or ollama"
+        )));
+    }
     if args.insists_on_streams() && !dialogue.streams() {
         return Err(Failure::usage(format!(
             "--streaming: the endpoint '{endpoint}' cannot stream; leave the flag out"

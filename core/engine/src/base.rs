@@ -1,6 +1,6 @@
 //! [`Base`]: the URL that the user gave, and where paths lie below it.
 
-use inferometer_model::{Failure, FailureKind};
+use inferometer_model::{Failure, FailureKind, secret::shown_path};
 use std::borrow::Cow;
 use url::Url;
 
@@ -34,10 +34,14 @@ impl Base {
         let rest = given.strip_prefix(&self.prefix);
         let has_prefix = rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '?']));
         let path = if has_prefix { given.to_owned() } else { format!("{}{given}", self.prefix) };
-        Ok(Cow::Owned(match self.url.query() {
-            Some(query) if !path.contains('?') => format!("{path}?{query}"),
-            _ => path,
-        }))
+        let (bare, query) = split(&path);
+        Ok(Cow::Owned(with_query(bare, self.url.query(), query)))
+    }
+
+    /// The whole URL of an exchange, as it may be shown; of one that is refused, what was asked for.
+    pub(crate) fn shown(&self, given: &str) -> String {
+        let path = self.follow(given).unwrap_or(Cow::Borrowed(given));
+        format!("{}{}", self.url.origin().ascii_serialization(), shown_path(&path))
     }
 
     /// Path and query of a whole URL, if it lies on this server.
@@ -56,7 +60,7 @@ impl Base {
 
 /// Path and query of requests: the base's own path before the endpoint's, without saying anything twice.
 pub(crate) fn join(base: &Url, path: &str) -> String {
-    let (bare, query) = path.split_once('?').map_or((path, None), |(bare, query)| (bare, Some(query)));
+    let (bare, query) = split(path);
     let own = base.path().trim_end_matches('/');
     let joined = if own.ends_with(bare) {
         own.to_owned()
@@ -68,10 +72,30 @@ pub(crate) fn join(base: &Url, path: &str) -> String {
         format!("{own}{bare}")
     };
     let joined = if joined.is_empty() { "/".to_owned() } else { joined };
-    match query.or_else(|| base.query()) {
-        Some(query) => format!("{joined}?{query}"),
-        None => joined,
-    }
+    with_query(&joined, base.query(), query)
+}
+
+/// A path and its query.
+fn split(path: &str) -> (&str, Option<&str>) {
+    path.split_once('?').map_or((path, None), |(bare, query)| (bare, Some(query)))
+}
+
+/// A path with the query of the user's URL and then its own, which wins where both have a name.
+fn with_query(path: &str, base: Option<&str>, own: Option<&str>) -> String {
+    let name = |pair: &str| pair.split('=').next().unwrap_or_default().to_owned();
+    let pairs = |query: Option<&str>| -> Vec<String> {
+        query
+            .into_iter()
+            .flat_map(|query| query.split('&'))
+            .filter(|pair| !pair.is_empty())
+            .map(str::to_owned)
+            .collect()
+    };
+    let own = pairs(own);
+    let mut all = pairs(base);
+    all.retain(|pair| !own.iter().any(|other| name(other) == name(pair)));
+    all.extend(own);
+    if all.is_empty() { path.to_owned() } else { format!("{path}?{}", all.join("&")) }
 }
 
 #[cfg(test)]
@@ -86,6 +110,8 @@ mod tests {
         assert_eq!(joined("http://h/api", "/v1/x"), "/api/v1/x");
         assert_eq!(joined("http://h/v1/x", "/v1/x"), "/v1/x");
         assert_eq!(joined("http://h/api?key=1", "/x"), "/api/x?key=1");
+        assert_eq!(joined("http://h?key=1", "/x?alt=sse"), "/x?key=1&alt=sse");
+        assert_eq!(joined("http://h?key=1&v=1", "/x?v=2&w=3"), "/x?key=1&v=2&w=3");
         assert_eq!(joined("http://h/api", ""), "/api");
         assert_eq!(joined("http://h", ""), "/");
     }
@@ -121,10 +147,16 @@ mod tests {
     }
 
     #[test]
-    fn the_query_of_the_users_url_goes_along_unless_there_is_another() {
+    fn the_query_of_the_users_url_goes_along_with_the_paths_own() {
         assert_eq!(followed("http://h/api?key=1", ""), Ok("/api/v1/jobs?key=1".to_owned()));
         assert_eq!(followed("http://h/api?key=1", "/v1/jobs/7"), Ok("/api/v1/jobs/7?key=1".to_owned()));
-        assert_eq!(followed("http://h?key=1", "/v1/jobs/7?v=2"), Ok("/v1/jobs/7?v=2".to_owned()));
+        assert_eq!(followed("http://h?key=1", "/v1/jobs/7?v=2"), Ok("/v1/jobs/7?key=1&v=2".to_owned()));
+    }
+
+    #[test]
+    fn where_a_request_goes_is_shown_without_keys() {
+        let base = Base::new(&Url::parse("http://h:1/api?key=sk-1").unwrap(), "/v1/jobs");
+        assert_eq!(base.shown("/v1/x?v=2"), "http://h:1/api/v1/x?key=<redacted>&v=<redacted>");
     }
 
     #[test]

@@ -24,9 +24,13 @@ pub enum EngineError {
         /// Its words.
         error: inferometer_abi::types::Error,
     },
-    /// The server's name has no address.
-    #[error("the server's name '{host}' has no address ({why}); check --url")]
+    /// The name of the server, or of the proxy before it, has no address.
+    #[error("the {whose}'s name '{host}' has no address ({why}); check {given_by}")]
     Dns {
+        /// Whose name it is: `server` or `proxy`.
+        whose: &'static str,
+        /// What the name was given by.
+        given_by: &'static str,
         /// The name.
         host: String,
         /// The system's words.

@@ -3,6 +3,7 @@
 
 use crate::{
     data::body,
+    exchanges::{Progress, Trip},
     job::Course,
     reading::{Buffers, Reading, unescape},
     segment::FirstEvent,
@@ -12,22 +13,8 @@ use crate::{
 };
 use inferometer_abi::types::{ABSENT_NS, Outcome, Outgoing};
 use inferometer_model::{Failure, FailureKind, Row, plan::PhaseKind};
-use inferometer_net::{Lane, RequestIds, Sending, Stamps};
-use std::{
-    borrow::Cow,
-    cell::Cell,
-    future::{Future, poll_fn},
-    pin::pin,
-    rc::Rc,
-    sync::atomic::Ordering::Relaxed,
-    task::Poll,
-    time::Duration,
-};
-
-/// Most exchanges one request may take: an endpoint that polls for ever must not.
-const MOST_EXCHANGES: u16 = 10_000;
-/// How long a server may take to end an answer whose last event has come.
-const GRACE: Duration = Duration::from_secs(1);
+use inferometer_net::{Lane, RequestIds};
+use std::{borrow::Cow, cell::Cell, rc::Rc, sync::atomic::Ordering::Relaxed, time::Duration};
 
 /// One request from its arrival to its end.
 pub(crate) struct Flight {
@@ -38,11 +25,7 @@ pub(crate) struct Flight {
     buffers: Buffers,
     ids: RequestIds,
     first: FirstEvent,
-    /// Of the exchange under way.
-    stamps: Stamps,
-    exchange: u16,
-    /// The next exchange is held back until its time comes.
-    paused: bool,
+    progress: Progress,
     /// The body, where it cannot be made again.
     body: Option<Vec<u8>>,
     kept: bool,
@@ -95,9 +78,7 @@ impl Flight {
             buffers,
             ids: worker.job.ids(worker.phase_index, session.number, turn),
             first: FirstEvent::default(),
-            stamps: Stamps::EMPTY,
-            exchange: 0,
-            paused: false,
+            progress: Progress::NONE,
             body: None,
             kept: false,
         }
@@ -169,61 +150,27 @@ impl Flight {
         lane: &mut Lane,
     ) -> Result<(), Failure> {
         let job = &*worker.job;
-        let Self { row, buffers, ids, first, stamps, exchange, paused, .. } = self;
+        let Self { row, buffers, ids, first, progress, .. } = self;
         let over = Cell::new(false);
-        let reading = Reading::new(job, outgoing, worker.streaming, row, buffers, first, &over);
+        let reading = Reading::new(&job.speaker, outgoing, row, buffers, first, &over, ());
         let mut reading = reading.holding(prefill);
-        let mut outgoing = Cow::Borrowed(outgoing);
-        loop {
-            let head = job.server.head(to, &outgoing)?;
-            // However many exchanges it takes, it is broken off at one time.
-            let since = |written: u64| Duration::from_nanos(job.clock.now().saturating_sub(written));
-            let written = reading.row.written;
-            let break_off = break_off.map(|after| match written {
-                ABSENT_NS => after,
-                written => after.saturating_sub(since(written)),
-            });
-            let sending = Sending { to, head: &head, ids: *ids, body: body(&outgoing), break_off };
-            let exchange_with = worker.client.exchange(sending, lane, stamps, &mut reading);
-            let Some(ended) = with_grace(exchange_with, &over).await else {
-                worker.phase().unended.fetch_add(1, Relaxed);
-                return reading.verdict();
-            };
-            match ended {
-                // All that matters had been said.
-                Err(Failure { kind: FailureKind::Truncated | FailureKind::Reset, .. }) if reading.has_ended() => {
-                    return reading.verdict();
-                }
-                ended => ended?,
-            }
-            let Some(next) = reading.next.take() else { return reading.verdict() };
-            if *exchange + 1 == MOST_EXCHANGES {
-                return Err(job.blame(format_args!(
-                    "it asked for more than {MOST_EXCHANGES} exchanges; if it polls, let it wait longer in between"
-                )));
-            }
-            stamp(reading.row, std::mem::replace(stamps, Stamps::EMPTY), *exchange);
-            *exchange += 1;
-            reading.go_on(*exchange, &next);
-            if next.delay_ns > 0 {
-                let until = job.clock.now().saturating_add(next.delay_ns);
-                *paused = true;
-                worker.timers.sleep_until(job.clock.instant(until)).await;
-                *paused = false;
-            }
-            outgoing = Cow::Owned(next);
+        let trip = Trip { outgoing, to, ids: *ids, break_off };
+        let pause = async |until| worker.timers.sleep_until(job.clock.instant(until)).await;
+        if !job.way(&worker.client).go(trip, lane, progress, &mut reading, pause).await? {
+            worker.phase().unended.fetch_add(1, Relaxed);
         }
+        reading.verdict()
     }
 
     /// How far a request had come when its time was over.
     fn timeout_stage(&self, limit: Duration) -> String {
-        let stage = if self.paused {
+        let stage = if self.progress.paused {
             "waiting to send"
         } else if self.row.events > 0 {
             "in mid-answer"
-        } else if self.stamps.status != 0 {
+        } else if self.progress.stamps.status != 0 {
             "waiting for content"
-        } else if self.stamps.connected == ABSENT_NS {
+        } else if self.progress.stamps.connected == ABSENT_NS {
             "connecting"
         } else {
             "waiting for the answer"
@@ -233,7 +180,7 @@ impl Flight {
 
     /// The failure, and which exchange it came in where that was not the first.
     fn placed(&self, failure: Failure) -> Failure {
-        match self.exchange {
+        match self.progress.exchange {
             0 => failure,
             before => Failure::new(failure.kind, format!("{} (in exchange {})", failure.message, before + 1)),
         }
@@ -242,7 +189,7 @@ impl Flight {
     /// Keeps the row. Without a failure it ended well.
     fn keep(&mut self, failure: Option<Failure>) {
         self.kept = true;
-        stamp(&mut self.row, self.stamps, self.exchange);
+        self.progress.stamp(&mut self.row);
         let (row, worker) = (&mut self.row, &self.worker);
         row.end = worker.job.clock.now();
         row.outcome = match &failure {
@@ -273,50 +220,4 @@ impl Drop for Flight {
         }
         self.worker.spare.borrow_mut().push(std::mem::take(&mut self.buffers));
     }
-}
-
-/// What becomes of `exchange`; nothing if it does not end within the grace period after `over` was set.
-async fn with_grace<T>(exchange: impl Future<Output = T>, over: &Cell<bool>) -> Option<T> {
-    let mut exchange = pin!(exchange);
-    let mut grace = pin!(None);
-    poll_fn(|context| {
-        if let Poll::Ready(ended) = exchange.as_mut().poll(context) {
-            return Poll::Ready(Some(ended));
-        }
-        if !over.get() {
-            return Poll::Pending;
-        }
-        if grace.is_none() {
-            grace.set(Some(tokio::time::sleep(GRACE)));
-        }
-        match grace.as_mut().as_pin_mut() {
-            Some(grace) => grace.poll(context).map(|()| None),
-            None => Poll::Pending,
-        }
-    })
-    .await
-}
-
-/// Copies an exchange's stamps into the row. Of several exchanges the first tells of the way there and the last that was
-/// answered of the way back, so that what lies between counts as waiting.
-fn stamp(row: &mut Row, stamps: Stamps, exchange: u16) {
-    if exchange == 0 {
-        row.connected = stamps.connected;
-        row.sent = stamps.sent;
-        row.written = stamps.written;
-        row.connect_ns = stamps.connect_ns;
-        row.tls_ns = stamps.tls_ns;
-        row.reused = stamps.reused;
-    }
-    if stamps.last_byte != ABSENT_NS {
-        row.first_byte = stamps.first_byte;
-        row.headers = stamps.headers;
-        row.last_byte = stamps.last_byte;
-    }
-    if stamps.status != 0 {
-        row.status = stamps.status;
-    }
-    row.resent |= stamps.resent;
-    row.reads += stamps.reads;
-    row.received_bytes += stamps.received_bytes;
 }

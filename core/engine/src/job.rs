@@ -4,25 +4,25 @@ use crate::{
     EngineError,
     control::Control,
     data::{self, Listed, Order, Pool},
+    exchanges::Way,
     server::Server,
     slots::Slots,
+    speaker::Speaker,
 };
 use inferometer_abi::{
     api::Endpoint,
-    documents::EndpointInfo,
     random::mix,
     types::{ABSENT_NS, TurnTime},
 };
 use inferometer_load::{Arrival, Budget, Sampler};
 use inferometer_model::{
-    Clock, ConfigError, Failure, FailureKind,
+    Clock, ConfigError,
     config::ConnectionReuse,
     plan::{PhasePlan, Plan},
 };
-use inferometer_net::RequestIds;
+use inferometer_net::{Client, RequestIds};
 use inferometer_tokens::seed_for;
 use std::{
-    fmt::Display,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering::SeqCst},
@@ -41,10 +41,7 @@ const CLOSED_LOOP: &str = "concurrency";
 pub(crate) struct Job {
     pub(crate) clock: Clock,
     pub(crate) control: Control,
-    pub(crate) endpoint: Arc<dyn Endpoint>,
-    /// What the endpoint is called, for messages.
-    name: String,
-    pub(crate) info: EndpointInfo,
+    pub(crate) speaker: Speaker,
     pub(crate) pool: Arc<Pool>,
     pub(crate) reuse: ConnectionReuse,
     pub(crate) server: Server,
@@ -63,7 +60,6 @@ impl Job {
         server: Server,
         pool: Arc<Pool>,
     ) -> Result<Self, EngineError> {
-        let info = endpoint.info();
         let sampler = Sampler::new(plan.data.sampling, seed_for(plan.seed, "sampling", 0), pool.sessions());
         let seed = |index| seed_for(plan.seed, "cancellation", index);
         let phases = plan.phases.iter().zip(0..).map(|(phase, index)| Phase::new(phase, sampler, &pool, seed(index)));
@@ -75,17 +71,15 @@ impl Job {
             timeout: plan.server.connection.request_timeout,
             reuse: plan.server.connection.reuse,
             ids: [seed_for(plan.seed, "request-id", 0), seed_for(plan.seed, "request-id", 1)],
-            name: plan.server.endpoint.clone(),
-            endpoint,
-            info,
+            speaker: Speaker::new(&plan.server, endpoint),
             pool,
             phases,
         })
     }
 
-    /// A failure that is the endpoint's own.
-    pub(crate) fn blame(&self, what: impl Display) -> Failure {
-        Failure::new(FailureKind::Plugin, format!("endpoint '{}': {what}", self.name))
+    /// The way that its requests go, by the connections of `client`.
+    pub(crate) fn way<'a>(&'a self, client: &'a Client) -> Way<'a> {
+        Way { server: &self.server, client, speaker: &self.speaker, clock: self.clock }
     }
 
     /// The identifiers of a request: version 8 UUIDs made of the seed, so that the same seed sends the same bytes.

@@ -2,7 +2,7 @@
 
 use crate::{
     Control, EngineError, Exporters, Finished, artifacts,
-    data::{self, Makers, OnDemand, Pool},
+    data::{Makers, OnDemand, Pool},
     descriptors,
     dialogue::{self, Ids, Line},
     endpoint::{Spoken, options_for},
@@ -73,11 +73,24 @@ impl Prepared {
     ///
     /// # Errors
     /// Whatever the user has to mend before a request can be sent.
-    pub fn new(
+    pub fn new(plan: Plan, registry: &Registry, invocation: Invocation, control: Control) -> Result<Self, EngineError> {
+        Self::make(plan, registry, invocation, control, true)
+    }
+
+    /// Makes everything ready for looking at, and never to be sent: no name is looked up.
+    ///
+    /// # Errors
+    /// As [`Prepared::new`], but for what the network has to say.
+    pub fn unsent(plan: Plan, registry: &Registry) -> Result<Self, EngineError> {
+        Self::make(plan, registry, Invocation::default(), Control::default(), false)
+    }
+
+    fn make(
         mut plan: Plan,
         registry: &Registry,
         invocation: Invocation,
         control: Control,
+        looks_up: bool,
     ) -> Result<Self, EngineError> {
         let mut notes = plan.notes.clone();
         let mut components = Vec::new();
@@ -89,7 +102,12 @@ impl Prepared {
             |kind, name: &str| registry.find(kind, name).map(|entry| options_for(entry, &given, Map::new()));
         let Spoken { endpoint, info, used } = Spoken::new(&mut plan, registry)?;
         components.push(used);
-        let server = Server::new(&plan.server, &info)?;
+        if plan.server.streaming && !info.streams {
+            (plan.server.streaming, plan.server.chunk_usage) = (false, false);
+            let endpoint = &plan.server.endpoint;
+            notes.push(format!("the endpoint '{endpoint}' cannot stream; --streaming is passed over"));
+        }
+        let server = Server::new(&plan.server, &info, looks_up)?;
         let resolved = inferometer_tokens::resolve(&TokenizerRequest {
             name: plan.tokenizer.name.clone(),
             model: plan.models.first().cloned().unwrap_or_default(),
@@ -191,27 +209,6 @@ impl Prepared {
     /// What is worth saying before the load.
     pub fn notes(&self) -> &[String] {
         &self.notes
-    }
-
-    /// The first `count` requests as they would be sent: session name and body.
-    pub fn preview(&self, count: usize) -> Vec<(String, String)> {
-        let pool = &self.job.pool;
-        let order = self.job.phases[0].order();
-        let sessions = (0..pool.sessions())
-            .map_while(|place| order.entry(place))
-            .map_while(|entry| pool.look_up(entry, false).ok());
-        let shown = sessions.flat_map(|session| {
-            let name = session.name.clone();
-            let bodies: Vec<_> = session
-                .turns
-                .iter()
-                .filter_map(|turn| turn.encoded.as_ref())
-                .map(data::body)
-                .map(|body| String::from_utf8_lossy(body).into_owned())
-                .collect();
-            bodies.into_iter().map(move |body| (name.clone(), body))
-        });
-        shown.take(count).collect()
     }
 
     /// Waits until the servers are ready, where the plan asks for it, or until the run is stopped: the load then ends before
@@ -369,12 +366,6 @@ fn follow_times(plan: &mut Plan, dataset: &DatasetInfo, notes: &mut Vec<String>)
 
 /// Which metrics this run has.
 fn metric_options(plan: &Plan, info: &EndpointInfo, slos: Option<Slos>) -> Result<Options, EngineError> {
-    if plan.server.streaming && !info.streams {
-        return Err(config_error(format!(
-            "--streaming: the endpoint '{}' cannot stream; leave the flag out",
-            plan.server.endpoint
-        )));
-    }
     let options = Options {
         streaming: plan.server.streaming,
         produces_tokens: info.produces_tokens,

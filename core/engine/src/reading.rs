@@ -1,10 +1,10 @@
 //! [`Reading`]: one answer as it comes in: what the endpoint says of each event, stamped and kept.
 
 use crate::{
-    job::Job,
     refusal::{Refusal, inside, shorten, unreadable},
     segment::{FirstEvent, gaps},
     slots::Slot,
+    speaker::Speaker,
 };
 use inferometer_abi::{
     RVec,
@@ -45,58 +45,79 @@ impl Buffers {
     }
 }
 
+/// The content of an event or of a body.
+#[derive(Clone, Copy)]
+pub(crate) struct Content<'a> {
+    pub(crate) text: &'a [u8],
+    pub(crate) reasoning: &'a [u8],
+    /// Text of a tool call.
+    pub(crate) tool: &'a [u8],
+    /// All three are JSON-escaped.
+    pub(crate) escaped: bool,
+}
+
+/// Hears an answer while it is read. That of the load, `()`, is deaf, so that reading for it is compiled without a call.
+pub(crate) trait Ear {
+    /// An event has come, and no content before it.
+    fn event(&mut self, _data: &[u8]) {}
+
+    /// A whole answer has come, whatever its status.
+    fn whole(&mut self, _whole: &Whole<'_>) {}
+
+    /// There is content in what has come.
+    fn content(&mut self, _content: Content<'_>) {}
+}
+
+impl Ear for () {}
+
 /// One answer as it comes in.
-pub(crate) struct Reading<'a> {
-    job: &'a Job,
-    /// Whether a stream was asked for.
-    streaming: bool,
+pub(crate) struct Reading<'a, E> {
+    speaker: &'a Speaker,
     pub(crate) row: &'a mut Row,
     buffers: &'a mut Buffers,
     first: &'a mut FirstEvent,
     /// Number of the exchange within the request.
-    pub(crate) exchange: u16,
-    /// The path that the exchange asked; empty: the endpoint's own.
+    exchange: u16,
+    /// The path that the exchange asked.
     path: Cow<'a, str>,
     /// What the endpoint wants to be told again of the exchange.
     state: u64,
     /// The next exchange, if the endpoint wants one.
     pub(crate) next: Option<Outgoing>,
-    status: u16,
     content_type: String,
     events: u32,
     streamed: bool,
     /// A terminator or a finish reason was seen.
-    ended: bool,
+    pub(crate) ended: bool,
     /// The finish reason of an answer that had no content before it, if it was told.
     reason: Option<String>,
     /// Told when the stream's terminator has come.
-    over: &'a Cell<bool>,
+    pub(crate) over: &'a Cell<bool>,
     /// The slot that is free for another with the first content.
     prefill: Option<Slot<'a>>,
+    ear: E,
 }
 
-impl<'a> Reading<'a> {
+impl<'a, E: Ear> Reading<'a, E> {
     /// The answer to the first exchange of a request. `over` is set when the answer says that nothing will follow.
     pub(crate) fn new(
-        job: &'a Job,
+        speaker: &'a Speaker,
         outgoing: &'a Outgoing,
-        streaming: bool,
         row: &'a mut Row,
         buffers: &'a mut Buffers,
         first: &'a mut FirstEvent,
         over: &'a Cell<bool>,
+        ear: E,
     ) -> Self {
         Self {
-            job,
-            streaming,
+            speaker,
             row,
             buffers,
             first,
             exchange: 0,
-            path: Cow::Borrowed(&outgoing.path),
+            path: Cow::Borrowed(if outgoing.path.is_empty() { &speaker.path } else { &outgoing.path }),
             state: outgoing.state(),
             next: None,
-            status: 0,
             content_type: String::new(),
             events: 0,
             streamed: false,
@@ -104,6 +125,7 @@ impl<'a> Reading<'a> {
             reason: None,
             over,
             prefill: None,
+            ear,
         }
     }
 
@@ -115,7 +137,8 @@ impl<'a> Reading<'a> {
     /// The next answer will be the one to `outgoing`, as exchange number `exchange`.
     pub(crate) fn go_on(&mut self, exchange: u16, outgoing: &Outgoing) {
         self.exchange = exchange;
-        self.path = Cow::Owned(outgoing.path.to_string());
+        let own = || Cow::Borrowed(self.speaker.path.as_str());
+        self.path = if outgoing.path.is_empty() { own() } else { Cow::Owned(outgoing.path.to_string()) };
         self.state = outgoing.state();
     }
 
@@ -124,7 +147,7 @@ impl<'a> Reading<'a> {
         if self.streamed && self.events == 0 {
             return Err(Failure::new(FailureKind::NoContent, "a stream without any event"));
         }
-        if self.streamed && self.job.info.ends_explicitly && !self.ended {
+        if self.streamed && self.speaker.info.ends_explicitly && !self.ended {
             return Err(Failure::new(
                 FailureKind::Truncated,
                 "the stream ended without its terminator and without a finish reason",
@@ -174,8 +197,8 @@ impl<'a> Reading<'a> {
     /// Takes in what an event or a body, `data`, holds. `within` is what its spans point into.
     #[inline]
     fn take(&mut self, delta: &Delta, data: &[u8], within: &[u8], arrival: Arrival) -> Result<(), Failure> {
-        let job = self.job;
-        let lies = || job.blame("it named bytes outside the event");
+        let speaker = self.speaker;
+        let lies = || speaker.blame("it named bytes outside the event");
         let text = |span: Span| span.of(within).ok_or_else(lies);
         if delta.flags & delta_flags::ERROR != 0 {
             let said = String::from_utf8_lossy(text(delta.error)?);
@@ -200,13 +223,19 @@ impl<'a> Reading<'a> {
         if !delta.has_content() {
             return Ok(());
         }
-        let escaped = delta.flags & delta_flags::ESCAPED != 0;
+        let content = Content {
+            text: text(delta.text)?,
+            reasoning: text(delta.reasoning)?,
+            tool: text(delta.tool)?,
+            escaped: delta.flags & delta_flags::ESCAPED != 0,
+        };
+        self.ear.content(content);
         let Buffers { text: kept, reasoning: thought, is_cut, gaps: between, .. } = &mut *self.buffers;
         *is_cut |= kept.len() + thought.len() > ANSWER_LIMIT;
         if !*is_cut {
-            push_text(kept, text(delta.text)?, escaped);
-            push_text(kept, text(delta.tool)?, escaped);
-            push_text(thought, text(delta.reasoning)?, escaped);
+            push_text(kept, content.text, content.escaped);
+            push_text(kept, content.tool, content.escaped);
+            push_text(thought, content.reasoning, content.escaped);
         }
         let row = &mut *self.row;
         if row.events == 0 {
@@ -234,11 +263,11 @@ impl<'a> Reading<'a> {
     }
 }
 
-impl Receiver for Reading<'_> {
+impl<E: Ear> Receiver for Reading<'_, E> {
     fn head(&mut self, status: u16, content_type: &str) -> Delivery {
-        self.status = status;
+        self.row.status = status;
         content_type.clone_into(&mut self.content_type);
-        let framing = framing(content_type, self.streaming.then_some(self.job.info.framing));
+        let framing = framing(content_type, self.speaker.streaming.then_some(self.speaker.info.framing));
         let framing = framing.filter(|_| (200..300).contains(&status));
         self.streamed = framing.is_some();
         framing.map_or(Delivery::Whole, Delivery::Events)
@@ -252,24 +281,31 @@ impl Receiver for Reading<'_> {
         let mut delta = Delta::EMPTY;
         let mut scratch = std::mem::take(&mut self.buffers.scratch);
         scratch.clear();
-        let job = self.job;
-        let read = job.endpoint.on_event(&event, &mut delta, &mut scratch).map_err(|kind| unread(job, kind, data));
+        if self.row.events == 0 {
+            self.ear.event(data);
+        }
+        let speaker = self.speaker;
+        let read = speaker.endpoint.on_event(&event, &mut delta, &mut scratch);
+        let read = read.map_err(|kind| unread(speaker, kind, data));
         let within = if delta.flags & delta_flags::SCRATCH != 0 { scratch.as_slice() } else { data };
         let taken = read.and_then(|()| self.take(&delta, data, within, arrival));
         self.buffers.scratch = scratch;
         taken
     }
 
-    fn whole(&mut self, Whole { fields, body, is_cut }: Whole<'_>, arrival: Arrival) -> Result<(), Failure> {
-        if !(200..300).contains(&self.status) {
+    fn whole(&mut self, whole: Whole<'_>, arrival: Arrival) -> Result<(), Failure> {
+        self.ear.whole(&whole);
+        let Whole { fields, body, is_cut } = whole;
+        let status = self.row.status;
+        if !(200..300).contains(&status) {
             let field = |wanted: &str| fields.iter().find(|(name, _)| *name == wanted).map(|(_, value)| value);
             let refusal = Refusal {
-                status: self.status,
+                status,
                 content_type: &self.content_type,
                 location: field("location"),
                 retry_after: field("retry-after"),
                 body,
-                path: if self.path.is_empty() { &self.job.server.path } else { &self.path },
+                path: &self.path,
             };
             return Err(refusal.failure());
         }
@@ -277,28 +313,27 @@ impl Receiver for Reading<'_> {
             return Err(Failure::new(FailureKind::Malformed, "the answer is a text of more than 64 MiB"));
         }
         let answer = Answer {
-            status: self.status,
+            status,
             exchange: self.exchange,
             flags: if is_cut { answer_flags::TRUNCATED } else { 0 },
             content_type: self.content_type.as_str().into(),
             body: body.into(),
         };
-        let job = self.job;
+        let speaker = self.speaker;
         let headers: Vec<Field<'_>> =
             fields.iter().map(|(name, value)| Field { name: name.into(), value: value.into() }).collect();
-        let path = if self.path.is_empty() { &job.server.path } else { &*self.path };
-        let exchange = Exchange { state: self.state, headers: headers.as_slice().into(), ..Exchange::new(path) };
+        let exchange = Exchange { state: self.state, headers: headers.as_slice().into(), ..Exchange::new(&self.path) };
         let mut reply = Reply::default();
-        job.endpoint.on_answer(&answer, &exchange, &mut reply).map_err(|error| match error.kind {
+        speaker.endpoint.on_answer(&answer, &exchange, &mut reply).map_err(|error| match error.kind {
             ErrorKind::MALFORMED => unreadable(&self.content_type, body, &error.message),
             ErrorKind::PANICKED if error.message.starts_with("panicked") => {
-                job.blame(format_args!("on_body {}", shorten(&error.message)))
+                speaker.blame(format_args!("on_body {}", shorten(&error.message)))
             }
-            _ => job.blame(format_args!("on_body: {}", shorten(&error.message))),
+            _ => speaker.blame(format_args!("on_body: {}", shorten(&error.message))),
         })?;
         if reply.next.len() > 1 {
             let count = reply.next.len();
-            return Err(job.blame(format_args!("it asked for {count} exchanges at once; one may follow an answer")));
+            return Err(speaker.blame(format_args!("it asked for {count} exchanges at once; one may follow an answer")));
         }
         self.next = reply.next.into_iter().next();
         for delta in &reply.deltas {
@@ -347,12 +382,12 @@ pub(crate) fn unescape(text: &[u8]) -> Cow<'_, str> {
     }
 }
 
-fn unread(job: &Job, kind: ErrorKind, data: &[u8]) -> Failure {
+fn unread(speaker: &Speaker, kind: ErrorKind, data: &[u8]) -> Failure {
     let start = shorten(&String::from_utf8_lossy(&data[..data.len().min(200)]));
     match kind {
         ErrorKind::MALFORMED => unreadable("", data, &format!("an event that cannot be read: {}", start.trim())),
-        ErrorKind::PANICKED => job.blame("on_event panicked, and it takes no more calls"),
-        other => job.blame(format_args!("on_event failed with code {} on: {start}", other.0)),
+        ErrorKind::PANICKED => speaker.blame("on_event panicked, and it takes no more calls"),
+        other => speaker.blame(format_args!("on_event failed with code {} on: {start}", other.0)),
     }
 }
 

@@ -7,11 +7,20 @@ use inferometer_model::{
     ConfigError,
     config::{HttpVersion, IpVersion},
     plan::{ConnectionPlan, ProxyPlan},
-    secret::Secret,
+    secret::{Secret, shown_text},
 };
 use inferometer_net::{Destination, Proxy, Route, Tls, interleaved};
-use std::net::{SocketAddr, ToSocketAddrs as _};
+use std::{
+    env,
+    net::{SocketAddr, ToSocketAddrs as _},
+};
 use url::Url;
+
+/// The variables of the environment that name proxies, by scheme: the first that is there counts, and those of a scheme
+/// before those of all.
+const VARIABLES: [(&str, [&str; 2]); 2] =
+    [("http", ["HTTP_PROXY", "http_proxy"]), ("https", ["HTTPS_PROXY", "https_proxy"])];
+const VARIABLES_OF_ALL: [&str; 2] = ["ALL_PROXY", "all_proxy"];
 
 /// How a plan's connections are made.
 pub(crate) struct Routes<'a> {
@@ -20,11 +29,13 @@ pub(crate) struct Routes<'a> {
     tls: Option<Tls>,
     /// What the environment says of proxies, if it is to be asked.
     environment: Option<Matcher>,
+    /// Whether names are looked up; destinations are without addresses otherwise.
+    looks_up: bool,
 }
 
 impl<'a> Routes<'a> {
     /// For connections to `urls`.
-    pub(crate) fn new(plan: &'a ConnectionPlan, urls: &[Url]) -> Result<Self, ConfigError> {
+    pub(crate) fn new(plan: &'a ConnectionPlan, urls: &[Url], looks_up: bool) -> Result<Self, ConfigError> {
         let protocols: &[&str] = match plan.http {
             HttpVersion::Http1 => &["http/1.1"],
             HttpVersion::Http2 => &["h2"],
@@ -32,7 +43,10 @@ impl<'a> Routes<'a> {
         };
         let tls = urls.iter().any(is_secure).then(|| Tls::new(&plan.tls, protocols)).transpose()?;
         let environment = matches!(plan.proxy, Some(ProxyPlan::Environment)).then(Matcher::from_env);
-        Ok(Self { plan, tls, environment })
+        if environment.is_some() {
+            check_variables(urls, |name| env::var(name).ok())?;
+        }
+        Ok(Self { plan, tls, environment, looks_up })
     }
 
     /// The server of `url`, looked up.
@@ -49,9 +63,9 @@ impl<'a> Routes<'a> {
                 let tunnels = is_secure(url) || self.plan.http == HttpVersion::Http2;
                 let tunnel = tunnels.then(|| format!("{host}:{}", port(url)));
                 let name = proxy.as_str().trim_end_matches('/').to_owned();
-                Route::Proxy(Proxy { name, addresses: self.addresses(&proxy)?, authorization, tunnel })
+                Route::Proxy(Proxy { name, addresses: self.addresses(&proxy, Whose::Proxy)?, authorization, tunnel })
             }
-            (None, None) => Route::Direct(self.addresses(url)?),
+            (None, None) => Route::Direct(self.addresses(url, Whose::Server)?),
         };
         let tls = self.tls.as_ref().filter(|_| is_secure(url));
         Ok(Destination { authority, route, tls: tls.map(|tls| tls.name(host)).transpose()? })
@@ -79,9 +93,17 @@ impl<'a> Routes<'a> {
     }
 
     /// The addresses of a URL's host that may be used, in the order they are tried.
-    fn addresses(&self, url: &Url) -> Result<Vec<SocketAddr>, EngineError> {
+    fn addresses(&self, url: &Url, whose: Whose) -> Result<Vec<SocketAddr>, EngineError> {
+        if !self.looks_up {
+            return Ok(Vec::new());
+        }
         let host = url.host_str().unwrap_or_default();
-        let dns = |why: String| EngineError::Dns { host: host.to_owned(), why };
+        let (whose, given_by) = match (whose, &self.environment) {
+            (Whose::Server, _) => ("server", "--url"),
+            (Whose::Proxy, None) => ("proxy", "--proxy"),
+            (Whose::Proxy, Some(_)) => ("proxy", "what --proxy env finds in the environment"),
+        };
+        let dns = |why: String| EngineError::Dns { whose, given_by, host: host.to_owned(), why };
         let bare = host.trim_start_matches('[').trim_end_matches(']');
         let found: Vec<SocketAddr> = (bare, port(url)).to_socket_addrs().map_err(|e| dns(e.to_string()))?.collect();
         if found.is_empty() {
@@ -101,6 +123,32 @@ impl<'a> Routes<'a> {
         }
         Ok(kept)
     }
+}
+
+/// Whose name is looked up.
+#[derive(Clone, Copy)]
+enum Whose {
+    Server,
+    Proxy,
+}
+
+/// Checks that what the environment says of proxies for `urls` names one: what names none would be passed over in silence.
+fn check_variables(urls: &[Url], value_of: impl Fn(&str) -> Option<String>) -> Result<(), ConfigError> {
+    let given = |names: [&'static str; 2]| names.into_iter().find_map(|name| Some((name, value_of(name)?)));
+    for (scheme, names) in VARIABLES {
+        if !urls.iter().any(|url| url.scheme() == scheme) {
+            continue;
+        }
+        let Some((name, value)) = given(names).or_else(|| given(VARIABLES_OF_ALL)) else { continue };
+        let alone = Matcher::builder().all(value.clone()).build();
+        if !value.is_empty() && alone.intercept(&http::Uri::from_static("http://server")).is_none() {
+            let shown = shown_text(&if value.contains("://") { value } else { format!("http://{value}") });
+            return Err(ConfigError::new(format!(
+                "--proxy env: {name} is '{shown}', which names no proxy; write it as http://proxy:3128, or unset it"
+            )));
+        }
+    }
+    Ok(())
 }
 
 fn is_secure(url: &Url) -> bool {
@@ -138,7 +186,7 @@ pub(crate) mod tests {
 
     fn find(plan: &ConnectionPlan, url: &str) -> Result<Destination, String> {
         let url = Url::parse(url).unwrap();
-        let routes = Routes::new(plan, std::slice::from_ref(&url)).map_err(|e| e.to_string())?;
+        let routes = Routes::new(plan, std::slice::from_ref(&url), true).map_err(|e| e.to_string())?;
         routes.find(&url).map_err(|e| e.to_string())
     }
 
@@ -161,6 +209,14 @@ pub(crate) mod tests {
         let why = find(&plan, "http://127.0.0.1:80").unwrap_err();
         assert!(why.contains("--ip-version 6") && why.contains("version 4"), "{why}");
         assert!(find(&plan, "http://[::1]:80").is_ok());
+    }
+
+    #[test]
+    fn what_is_never_sent_is_not_looked_up() {
+        let url = Url::parse("http://no.such.host.invalid").unwrap();
+        let plan = usual();
+        let routes = Routes::new(&plan, std::slice::from_ref(&url), false).unwrap();
+        assert!(routes.find(&url).unwrap().addresses().is_empty());
     }
 
     #[test]
@@ -193,12 +249,38 @@ pub(crate) mod tests {
     fn the_environment_names_proxies_by_scheme_and_the_hosts_that_need_none() {
         let set = Matcher::builder().http("http://a:b@127.0.0.1:1").https("socks5://127.0.0.1:2").no("localhost");
         let plan = usual();
-        let routes = Routes { plan: &plan, tls: None, environment: Some(set.build()) };
+        let routes = Routes { plan: &plan, tls: None, environment: Some(set.build()), looks_up: true };
         let proxy = |url: &str| routes.proxy(&Url::parse(url).unwrap());
         let (url, authorization) = proxy("http://server").unwrap().unwrap();
         assert_eq!((url.as_str(), authorization.unwrap().reveal()), ("http://127.0.0.1:1/", "Basic YTpi"));
         assert!(proxy("http://localhost:8000").unwrap().is_none());
         assert!(proxy("https://server").unwrap_err().to_string().contains("socks5"));
+    }
+
+    #[test]
+    fn a_variable_of_the_environment_that_names_no_proxy_is_refused_by_its_name() {
+        let urls = [Url::parse("http://server").unwrap()];
+        let check = |name: &'static str, value: &'static str| {
+            check_variables(&urls, |asked| (asked == name).then(|| value.to_owned())).map_err(|error| error.to_string())
+        };
+        for (name, value) in
+            [("HTTP_PROXY", "garbage^^"), ("all_proxy", "http://me:pw1@h^^:3128"), ("http_proxy", "ftp://h")]
+        {
+            let why = check(name, value).unwrap_err();
+            assert!(why.contains("--proxy env") && why.contains(name) && !why.contains("pw1"), "{why}");
+        }
+        for (name, value) in [("HTTP_PROXY", ""), ("HTTP_PROXY", "proxy:3128"), ("HTTPS_PROXY", "garbage^^")] {
+            assert_eq!(check(name, value), Ok(()));
+        }
+    }
+
+    #[test]
+    fn a_proxy_without_an_address_is_named_and_not_the_server() {
+        let url = Url::parse("http://no.such.proxy.invalid:3128").unwrap();
+        let plan = ConnectionPlan { proxy: Some(ProxyPlan::Url { url, user: None }), ..usual() };
+        let why = find(&plan, "http://127.0.0.1").unwrap_err();
+        assert!(why.contains("no.such.proxy.invalid") && why.contains("check --proxy"), "{why}");
+        assert!(!why.contains("--url"), "{why}");
     }
 
     #[test]

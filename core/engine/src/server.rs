@@ -34,8 +34,6 @@ pub(crate) struct Server {
     pub(crate) destinations: Vec<Destination>,
     /// Addresses to connect from, where the user gave some.
     pub(crate) sources: Vec<IpAddr>,
-    /// The path that the endpoint calls its own.
-    pub(crate) path: String,
     bases: Vec<Base>,
     heads: Vec<Head>,
     headers: Vec<(String, String)>,
@@ -50,7 +48,11 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    pub(crate) fn new(plan: &ServerPlan, info: &EndpointInfo) -> Result<Self, EngineError> {
+    /// The servers of `plan` for an endpoint that says `info` of itself. Without `looks_up` nothing can be sent to them.
+    ///
+    /// # Errors
+    /// When a setting cannot be used, or a name has no address.
+    pub(crate) fn new(plan: &ServerPlan, info: &EndpointInfo, looks_up: bool) -> Result<Self, EngineError> {
         let path = own_path(plan, info);
         let accept = if plan.streaming { "text/event-stream" } else { "application/json" };
         let mut headers = vec![
@@ -74,9 +76,9 @@ impl Server {
             headers.push(("Connection".to_owned(), "close".to_owned()));
         }
         let connection = &plan.connection;
-        let routes = Routes::new(connection, &plan.urls)?;
+        let routes = Routes::new(connection, &plan.urls, looks_up)?;
         let destinations = plan.urls.iter().map(|url| routes.find(url)).collect::<Result<Vec<_>, _>>()?;
-        check_sources(&connection.sources, &destinations)?;
+        check_sources(&connection.sources, if looks_up { &destinations } else { &[] })?;
         let bases = plan.urls.iter().map(|url| Base::new(url, &path)).collect();
         let sources = connection.sources.clone();
         let usage = Usage {
@@ -89,10 +91,16 @@ impl Server {
             },
         };
         let session_header = plan.session_header.clone();
+        let is_taken = |name: &&String| headers.iter().any(|(other, _)| other.eq_ignore_ascii_case(name));
+        if let Some(name) = session_header.as_ref().filter(is_taken) {
+            return Err(EngineError::Config(ConfigError::new(format!(
+                "--session-header '{name}' is set by the endpoint '{}'; give a name that nothing else sets",
+                plan.endpoint
+            ))));
+        }
         let mut server = Self {
             destinations,
             sources,
-            path,
             bases,
             heads: Vec::new(),
             headers,
@@ -121,6 +129,17 @@ impl Server {
             && outgoing.content_type.is_empty()
             && outgoing.headers.is_empty();
         Ok(if usual { Cow::Borrowed(&self.heads[to]) } else { Cow::Owned(self.render(to, outgoing)?) })
+    }
+
+    /// Where a request to destination `to` goes, as it may be shown.
+    pub(crate) fn shown_url(&self, to: usize, outgoing: &Outgoing) -> String {
+        self.bases[to].shown(&outgoing.path)
+    }
+
+    /// The type of bodies that say nothing else of themselves.
+    pub(crate) fn content_type(&self) -> &str {
+        let found = self.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case(CONTENT_TYPE));
+        found.map_or("", |(_, value)| value)
     }
 
     fn render(&self, to: usize, outgoing: &Outgoing) -> Result<Head, Failure> {

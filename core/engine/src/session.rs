@@ -162,7 +162,7 @@ impl<'a> Talk<'a> {
                         let Landed { row, reply } = flight.fly(errand, &mut self.lane).await;
                         (row, reply)
                     }
-                    Err(why) => (flight.fail(job.blame(why)), None),
+                    Err(why) => (flight.fail(job.speaker.blame(why)), None),
                 }
             } else {
                 drop(prefill);

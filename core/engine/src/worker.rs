@@ -70,7 +70,6 @@ pub(crate) struct Worker {
     pub(crate) spare: Rc<RefCell<Vec<Buffers>>>,
     pub(crate) shard: u16,
     pub(crate) phase_index: u16,
-    pub(crate) streaming: bool,
     pump: RefCell<Pump>,
     error: RefCell<Option<Error>>,
     /// Sessions under way.
@@ -88,7 +87,6 @@ pub(crate) struct Assignment {
     /// Started strategies, one per phase.
     pub(crate) strategies: Vec<Box<dyn TimingStrategy>>,
     pub(crate) store: Store,
-    pub(crate) streaming: bool,
     pub(crate) gate: Arc<Gate>,
     pub(crate) telemetry: Arc<Telemetry>,
 }
@@ -107,7 +105,7 @@ impl Gate {
 
 /// Runs all phases of one worker.
 pub(crate) fn run(assignment: Assignment) -> io::Result<Found> {
-    let Assignment { job, shard, strategies, store, streaming, gate, telemetry } = assignment;
+    let Assignment { job, shard, strategies, store, gate, telemetry } = assignment;
     let tools = tools();
     gate.closed.fetch_or(tools.is_err(), SeqCst);
     gate.barrier.wait();
@@ -139,7 +137,6 @@ pub(crate) fn run(assignment: Assignment) -> io::Result<Found> {
             spare: Rc::clone(&spare),
             shard,
             phase_index: index as u16,
-            streaming,
             pump: RefCell::new(Pump::new(strategy, Arc::clone(&phase.budget), phase.plan.stop.duration_ns)),
             error: RefCell::default(),
             live: Cell::new(0),

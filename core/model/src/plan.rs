@@ -59,6 +59,7 @@ pub struct ServerPlan {
     #[serde(serialize_with = "secret::shown_urls")]
     pub urls: Vec<Url>,
     /// Path in place of the endpoint's own.
+    #[serde(serialize_with = "secret::shown_optional_path")]
     pub path: Option<String>,
     /// Whether answers are streamed.
     pub streaming: bool,

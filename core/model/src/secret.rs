@@ -47,12 +47,21 @@ pub fn shown_url(url: &Url) -> String {
     let mut shown = url.clone();
     // Fails for URLs that cannot have any, which is as well.
     let _ = (shown.set_username(""), shown.set_password(None));
-    if url.query().is_some() {
-        let names: Vec<String> = url.query_pairs().map(|(name, _)| format!("{name}={HIDDEN}")).collect();
-        shown.set_query(None);
-        return format!("{}?{}", shown.as_str().trim_end_matches('/'), names.join("&"));
-    }
-    shown.as_str().trim_end_matches('/').to_owned()
+    shown.set_query(None);
+    let bare = shown.as_str().trim_end_matches('/').to_owned();
+    url.query().map_or_else(|| bare.clone(), |query| format!("{bare}?{}", shown_query(query)))
+}
+
+/// A path on a server without the values of its query.
+pub fn shown_path(path: &str) -> String {
+    path.split_once('?').map_or_else(|| path.to_owned(), |(bare, query)| format!("{bare}?{}", shown_query(query)))
+}
+
+/// The names of a query.
+fn shown_query(query: &str) -> String {
+    let shown =
+        |pair: &str| pair.split_once('=').map_or_else(|| HIDDEN.to_owned(), |(name, _)| format!("{name}={HIDDEN}"));
+    query.split('&').map(shown).collect::<Vec<_>>().join("&")
 }
 
 /// A component's option as typed, `name.key=value`: of a secret nothing is shown, whatever its value holds.
@@ -65,13 +74,13 @@ pub fn shown_option(text: &str) -> String {
 }
 
 /// Text as typed, with the values after names of secrets hidden (`api_key:x`, `token=x`, `"password": "x"`) and whoever a
-/// URL says asks (`http://me:x@host`).
+/// URL says asks (`http://me:x@host`), and with the values of a URL's query.
 pub fn shown_text(text: &str) -> String {
     if let Some(mut value) = serde_json::from_str::<Value>(text).ok().filter(|v| v.is_object() || v.is_array()) {
         mask(&mut value);
         return value.to_string();
     }
-    let text = without_users(text);
+    let text = without_queries(&without_users(text));
     let mut shown = String::new();
     let mut rest = text.as_str();
     while let Some(at) = rest.find([':', '=']) {
@@ -112,6 +121,25 @@ fn without_users(text: &str) -> String {
         };
     }
     shown + rest
+}
+
+/// Hides the values of the queries of URLs, each as far as it may go.
+fn without_queries(text: &str) -> String {
+    let ends = |c: char| c.is_whitespace() || "\"'".contains(c);
+    let mut shown = String::new();
+    let mut rest = text;
+    while let Some(at) = rest.find("://") {
+        let end = rest[at..].find(ends).map_or(rest.len(), |end| at + end);
+        let (url, after) = rest.split_at(end);
+        shown.push_str(&url[..at]);
+        shown.push_str(&shown_path(&url[at..]));
+        rest = after;
+    }
+    shown + rest
+}
+
+pub(crate) fn shown_optional_path<S: Serializer>(path: &Option<String>, serializer: S) -> Result<S::Ok, S::Error> {
+    path.as_deref().map(shown_path).serialize(serializer)
 }
 
 pub(crate) fn shown_urls<S: Serializer>(urls: &[Url], serializer: S) -> Result<S::Ok, S::Error> {
@@ -155,6 +183,12 @@ mod tests {
     }
 
     #[test]
+    fn a_path_is_shown_without_the_values_of_its_query() {
+        assert_eq!(shown_path("/v1/x?key=abc&b=c&d"), "/v1/x?key=<redacted>&b=<redacted>&<redacted>");
+        assert_eq!(shown_path("/v1/x"), "/v1/x");
+    }
+
+    #[test]
     fn of_a_secret_option_nothing_is_shown() {
         for value in ["pa,abc", "pa&abc", "pa}abc", "pa\"abc", r#""pa\"abc""#, r#"{"abc":1"#] {
             assert_eq!(shown_option(&format!("acme.api_token={value}")), "acme.api_token=<redacted>");
@@ -170,7 +204,9 @@ mod tests {
             (r#"{"api_key": "abc", "a": 1}"#, r#"{"a":1,"api_key":"<redacted>"}"#),
             (r#"[{"api_key": ["abc", 1]}]"#, r#"[{"api_key":"<redacted>"}]"#),
             ("acme.token=abc", "acme.token=<redacted>"),
-            ("http://h/x?key=abc&b=c", "http://h/x?key=<redacted>&b=c"),
+            ("http://h/x?key=abc&b=c", "http://h/x?key=<redacted>&b=<redacted>"),
+            ("p.url=http://h/m?abc d", "p.url=http://h/m?<redacted> d"),
+            ("what is this? a=b", "what is this? a=b"),
             ("--tokenizer=gpt2", "--tokenizer=gpt2"),
             ("max_tokens:5", "max_tokens:5"),
             ("é:ü=", "é:ü="),

@@ -4,7 +4,7 @@ use crate::{
     config::RawConfig,
     error::ConfigError,
     file::nearest,
-    plan::{ServerPlan, SourceFlag, SourcePlan, TelemetryPlan, TlsPlan},
+    plan::{ConnectionPlan, ServerPlan, SourceFlag, SourcePlan, TelemetryPlan, TlsPlan},
     secret::{Secret, shown_text, shown_url},
     values::Seconds,
 };
@@ -28,6 +28,7 @@ pub(crate) fn telemetry(
     config: &RawConfig,
     server: &ServerPlan,
     options: &BTreeMap<String, Map<String, Value>>,
+    notes: &mut Vec<String>,
 ) -> Result<TelemetryPlan, ConfigError> {
     let mut sources = Vec::new();
     if config.no_gpu_telemetry != Some(true) {
@@ -36,7 +37,7 @@ pub(crate) fn telemetry(
         return Err(ConfigError::new("--gpu-telemetry and --no-gpu-telemetry exclude each other; leave one out"));
     }
     if config.no_server_metrics != Some(true) {
-        sources.extend(pages(&config.server_metrics, server)?);
+        sources.extend(pages(&config.server_metrics, server, notes)?);
     } else if !config.server_metrics.is_empty() {
         return Err(ConfigError::new("--server-metrics and --no-server-metrics exclude each other; leave one out"));
     } else if !config.server_metrics_formats.is_empty() {
@@ -139,9 +140,21 @@ fn gpus(given: &[String], server: &ServerPlan) -> Result<Vec<SourcePlan>, Config
     Ok(distinct(sources, place))
 }
 
-fn pages(given: &[String], server: &ServerPlan) -> Result<Vec<SourcePlan>, ConfigError> {
-    // What is asked by a socket file has no page at its URL.
-    let urls = if server.connection.unix_socket.is_some() { &[][..] } else { &server.urls };
+fn pages(given: &[String], server: &ServerPlan, notes: &mut Vec<String>) -> Result<Vec<SourcePlan>, ConfigError> {
+    let names_own = given.iter().any(|text| text == "url");
+    // Pages are asked for directly, which is another way than the load's, and may end elsewhere.
+    let other_way = match &server.connection {
+        ConnectionPlan { unix_socket: Some(_), .. } => Some("the socket file"),
+        ConnectionPlan { proxy: Some(_), .. } => Some("the proxy"),
+        _ => None,
+    };
+    let urls = if other_way.is_some() && !names_own { &[][..] } else { &server.urls };
+    if let Some(way) = other_way.filter(|_| given.is_empty()) {
+        notes.push(format!(
+            "the metrics page of --url is not read, since that is not done through {way}; --server-metrics url reads it \
+             directly, and --no-server-metrics leaves this note out"
+        ));
+    }
     let own = urls.iter().map(|url| {
         let mut url = url.clone();
         url.set_path("/metrics");
@@ -152,7 +165,7 @@ fn pages(given: &[String], server: &ServerPlan) -> Result<Vec<SourcePlan>, Confi
         });
         SourcePlan {
             headers: key.chain(server.headers.iter().cloned()).collect(),
-            ..of_server(page(&url, "server", SourceFlag::Server, given.iter().any(|text| text == "url")), server)
+            ..of_server(page(&url, "server", SourceFlag::Server, names_own), server)
         }
     });
     let others = given.iter().filter(|text| *text != "url").map(|text| {
@@ -357,6 +370,23 @@ mod tests {
             (SourceFlag::Collector, "acme".to_owned(), true),
         ];
         assert_eq!(all, expected);
+    }
+
+    #[test]
+    fn a_page_that_the_load_has_another_way_to_is_read_only_where_it_is_named() {
+        for way in ["--proxy http://proxy:3128", "--proxy env", "--unix-socket /tmp/s"] {
+            let pages = |more: &str| {
+                let plan = crate::testing::plan(&format!("{way} {more}")).unwrap();
+                let pages = plan.telemetry.sources.into_iter().filter(|source| source.flag == SourceFlag::Server);
+                let notes = plan.notes.iter().filter(|note| note.contains("metrics page"));
+                (pages.map(|page| page.name).collect::<Vec<_>>(), notes.cloned().collect::<String>())
+            };
+            let (unasked, notes) = pages("");
+            assert!(unasked.is_empty() && notes.contains("--server-metrics url"), "{way}: {unasked:?} {notes}");
+            let named = ["http://localhost:8000/metrics".to_owned()];
+            assert_eq!(pages("--server-metrics url"), (named.to_vec(), String::new()), "{way}");
+            assert_eq!(pages("--no-server-metrics"), (Vec::new(), String::new()), "{way}");
+        }
     }
 
     #[test]

@@ -245,7 +245,10 @@ fn texts<E: serde::de::Error>(value: Value) -> Result<Vec<String>, E> {
 ///
 /// A value is a JSON value where it reads as one (numbers in any notation, `true`, `null`, lists, objects), else text;
 /// a comma that no new `key:` follows belongs to the value.
-pub(crate) fn key_values(pieces: &[String]) -> Result<serde_json::Map<String, Value>, String> {
+///
+/// # Errors
+/// What the first piece that is not written so looks like.
+pub fn key_values(pieces: &[String]) -> Result<serde_json::Map<String, Value>, String> {
     let mut out = serde_json::Map::new();
     for piece in pieces {
         if piece.trim_start().starts_with('{') {

@@ -7,26 +7,23 @@ use super::{
 };
 use crate::{
     data::body,
-    server::{Server, path_for},
+    exchanges::{Progress, Trip, Way},
+    reading::{Buffers, Reading},
+    segment::FirstEvent,
+    server::path_for,
 };
 use inferometer_abi::{
-    api::Endpoint,
-    documents::EndpointInfo,
     random::mix,
     types::{Outgoing, Request, Result as AbiResult, request_flags},
 };
-use inferometer_model::{Clock, Failure, FailureKind, Row, plan::ServerPlan};
-use inferometer_net::{Client, Lane, RequestIds, Sending, Stamps};
-use std::{cell::Cell, time::Duration};
+use inferometer_model::{Failure, Row, plan::ServerPlan};
+use inferometer_net::{Lane, RequestIds, Sending, Stamps};
+use std::cell::Cell;
 
 /// A way to the servers of a plan.
 pub(crate) struct Line<'a> {
-    pub(crate) server: &'a Server,
-    pub(crate) client: &'a Client,
-    pub(crate) endpoint: &'a dyn Endpoint,
-    pub(crate) info: &'a EndpointInfo,
+    pub(crate) way: Way<'a>,
     pub(crate) plan: &'a ServerPlan,
-    pub(crate) clock: Clock,
     /// What the identifiers of the requests are made of.
     pub(crate) ids: &'a Ids,
 }
@@ -46,9 +43,9 @@ impl Line<'_> {
     /// The endpoint's.
     pub(crate) fn encode(&self, request: &Request<'_>) -> AbiResult<Outgoing> {
         let mut outgoing = Outgoing::default();
-        self.endpoint.encode(request, &mut outgoing)?;
+        self.way.speaker.endpoint.encode(request, &mut outgoing)?;
         if outgoing.path.is_empty()
-            && let Some(path) = path_for(&self.server.path, request.model.as_str())
+            && let Some(path) = path_for(&self.way.speaker.path, request.model.as_str())
         {
             outgoing.path = path.into();
         }
@@ -63,33 +60,27 @@ impl Line<'_> {
     pub(crate) async fn ask(
         &self,
         to: usize,
-        mut outgoing: Outgoing,
+        outgoing: &Outgoing,
         row: &mut Row,
         heard: &mut Heard,
         hear: &mut dyn FnMut(Piece<'_>),
     ) -> Result<(), Failure> {
-        row.permitted = self.clock.now();
-        row.body_bytes = body(&outgoing).len() as u32;
-        let ids = self.ids.next();
-        let mut listener = Listener::new(self, &outgoing, row, heard, hear);
-        loop {
-            let head = self.server.head(to, &outgoing)?;
-            let sending = Sending { to, head: &head, ids, body: body(&outgoing), break_off: None };
-            let mut stamps = Stamps::EMPTY;
-            let ended = self.client.exchange(sending, &mut Lane::shared(), &mut stamps, &mut listener).await;
-            listener.row.last_byte = stamps.last_byte;
-            match ended {
-                // All that matters had been said.
-                Err(Failure { kind: FailureKind::Truncated | FailureKind::Reset, .. }) if listener.has_ended() => {
-                    return listener.verdict();
-                }
-                ended => ended?,
-            }
-            let Some(next) = listener.next.take() else { return listener.verdict() };
-            listener.go_on(&next);
-            tokio::time::sleep(Duration::from_nanos(next.delay_ns)).await;
-            outgoing = next;
-        }
+        let Way { speaker, clock, .. } = self.way;
+        row.permitted = clock.now();
+        row.body_bytes = body(outgoing).len() as u32;
+        let (mut buffers, mut first, mut progress) = (Buffers::default(), FirstEvent::default(), Progress::NONE);
+        let over = Cell::new(false);
+        let ear = Listener { heard: &mut *heard, hear };
+        let mut reading = Reading::new(speaker, outgoing, row, &mut buffers, &mut first, &over, ear);
+        let trip = Trip { outgoing, to, ids: self.ids.next(), break_off: None };
+        let pause = async |until| tokio::time::sleep_until(clock.instant(until).into()).await;
+        let gone = self.way.go(trip, &mut Lane::shared(), &mut progress, &mut reading, pause).await;
+        let ended = gone.and_then(|_| reading.verdict());
+        let has_ended = reading.ended;
+        drop(reading);
+        progress.stamp(row);
+        (heard.ended, heard.page.status) = (has_ended, row.status);
+        ended
     }
 
     /// One exchange at `path` of destination `to`, whatever it means.
@@ -100,10 +91,10 @@ impl Line<'_> {
         let content: &[u8] = if method == "POST" { b"{}" } else { b"" };
         let outgoing =
             Outgoing { method: method.into(), path: path.into(), body: content.to_vec().into(), ..Outgoing::default() };
-        let head = self.server.head(to, &outgoing)?;
+        let head = self.way.server.head(to, &outgoing)?;
         let sending = Sending { to, head: &head, ids: self.ids.next(), body: content, break_off: None };
         let mut reader = Reader::default();
-        self.client.exchange(sending, &mut Lane::shared(), &mut Stamps::EMPTY.clone(), &mut reader).await?;
+        self.way.client.exchange(sending, &mut Lane::shared(), &mut Stamps::EMPTY.clone(), &mut reader).await?;
         Ok(reader.page)
     }
 }

@@ -9,19 +9,14 @@ mod voice;
 pub(crate) use line::{Ids, Line};
 pub(crate) use listener::{Heard, Page, quoted};
 
-use crate::{Control, EngineError, endpoint::Spoken, ready, server::Server};
-use inferometer_abi::{
-    api::Endpoint,
-    documents::EndpointInfo,
-    types::{ABSENT_NS, Message, NO_COUNT, Outcome, Part, Request},
-};
+use crate::{Control, EngineError, endpoint::Spoken, exchanges::Way, ready, server::Server, speaker::Speaker};
+use inferometer_abi::types::{ABSENT_NS, Message, NO_COUNT, Outcome, Part, Request};
 use inferometer_host::Registry;
 use inferometer_metrics::{Options, TokenSource, catalogue, values};
 use inferometer_model::{Clock, Failure, FailureKind, Row, plan::Plan};
 use inferometer_net::Client;
 use inferometer_tokens::{Tokenizer, TokenizerRequest, seed_for};
 use serde_json::Value;
-use std::sync::Arc;
 use tokio::{runtime::Runtime, task::LocalSet};
 
 /// One message of a conversation.
@@ -103,8 +98,7 @@ pub struct Dialogue {
     local: LocalSet,
     server: Server,
     client: Client,
-    endpoint: Arc<dyn Endpoint>,
-    info: EndpointInfo,
+    speaker: Speaker,
     clock: Clock,
     ids: Ids,
     tokenizer: Tokenizer,
@@ -125,14 +119,14 @@ impl Dialogue {
             model: plan.models.first().cloned().unwrap_or_default(),
             revision: plan.tokenizer.revision.clone(),
         })?;
-        let (server, clock) = (Server::new(&plan.server, &info)?, Clock::start());
+        let (server, clock) = (Server::new(&plan.server, &info, true)?, Clock::start());
         let extra = &plan.server.extra;
         Ok(Self {
             runtime: runtime()?,
             local: LocalSet::new(),
             client: server.client(clock),
             server,
-            endpoint,
+            speaker: Speaker::new(&plan.server, endpoint),
             clock,
             ids: Ids::new(seed_for(plan.seed, "dialogue", 0)),
             tokenizer: resolved.tokenizer,
@@ -145,7 +139,6 @@ impl Dialogue {
                 open_loop: false,
                 slos: None,
             },
-            info,
             plan,
         })
     }
@@ -153,6 +146,11 @@ impl Dialogue {
     /// Whether answers are streamed.
     pub fn streams(&self) -> bool {
         self.plan.server.streaming
+    }
+
+    /// Whether answers are text, and not embeddings, ranks, images or videos.
+    pub fn produces_text(&self) -> bool {
+        self.options.produces_tokens
     }
 
     /// Waits until the servers are ready, where the plan asks for it. `say` is told once what is waited for.
@@ -195,7 +193,7 @@ impl Dialogue {
                 let limit = self.plan.server.connection.request_timeout;
                 let asking = async {
                     tokio::select! {
-                        ended = tokio::time::timeout(limit, line.ask(0, outgoing, &mut row, &mut heard, hear)) => {
+                        ended = tokio::time::timeout(limit, line.ask(0, &outgoing, &mut row, &mut heard, hear)) => {
                             ended.unwrap_or_else(|_| {
                                 Err(Failure::new(FailureKind::Timeout, format!("no whole answer after {limit:?}")))
                             })
@@ -222,12 +220,8 @@ impl Dialogue {
 
     fn line(&self) -> Line<'_> {
         Line {
-            server: &self.server,
-            client: &self.client,
-            endpoint: &*self.endpoint,
-            info: &self.info,
+            way: Way { server: &self.server, client: &self.client, speaker: &self.speaker, clock: self.clock },
             plan: &self.plan.server,
-            clock: self.clock,
             ids: &self.ids,
         }
     }
@@ -243,7 +237,7 @@ impl Dialogue {
         let counted_here = row.usage_completion == NO_COUNT && !(text.is_empty() && reasoning.is_empty());
         if counted_here {
             let count = |text: &str| self.tokenizer.count(text).map_or(NO_COUNT, |count| count as u32);
-            let (first_text, first_reasoning) = heard.first;
+            let (first_text, first_reasoning) = heard.first.unwrap_or_default();
             (row.local_output, row.local_reasoning) = (count(text), count(reasoning));
             row.local_first = count(&text[..first_text]).saturating_add(count(&reasoning[..first_reasoning]));
         }

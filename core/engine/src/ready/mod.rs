@@ -159,7 +159,7 @@ impl Site<'_> {
     async fn answers(&self, model: &str, outgoing: &Outgoing, left: Duration) -> State {
         let (mut row, mut heard) = (Row::EMPTY, Heard::default());
         let (limit, mut deaf) = (left.max(ATTEMPT), |_: Piece<'_>| ());
-        let asking = self.line.ask(self.to, outgoing.clone(), &mut row, &mut heard, &mut deaf);
+        let asking = self.line.ask(self.to, outgoing, &mut row, &mut heard, &mut deaf);
         let ended = tokio::time::timeout(limit, asking).await.unwrap_or_else(|_| Err(late(limit)));
         let Err(failure) = ended else { return State::Ready };
         let page = &heard.page;
@@ -185,7 +185,7 @@ impl Site<'_> {
 
     /// The path of a request, as it is seen by the server.
     fn path(&self, outgoing: &Outgoing) -> String {
-        let given = if outgoing.path.is_empty() { &self.line.server.path } else { outgoing.path.as_str() };
+        let given = if outgoing.path.is_empty() { &self.line.way.speaker.path } else { outgoing.path.as_str() };
         let joined = crate::base::join(self.url, given);
         joined.split('?').next().unwrap_or_default().to_owned()
     }

@@ -4,10 +4,9 @@ use super::{
     Site,
     models::{self, MODELS},
 };
-use crate::dialogue::{Page, quoted};
-use inferometer_model::{Failure, FailureKind, plan::ServerPlan, secret::shown_url};
+use crate::{dialogue::Page, refusal::shown_place};
+use inferometer_model::{Failure, FailureKind, plan::ServerPlan};
 use serde_json::Value;
-use url::Url;
 
 /// How ready a server is.
 #[derive(Debug)]
@@ -167,12 +166,6 @@ fn key(server: &ServerPlan, status: u16, method: &str, path: &str, words: &str) 
              --api-key-file"
         ),
     }
-}
-
-/// Where a redirect leads, fit to be shown.
-fn shown_place(location: &str) -> String {
-    Url::parse(location)
-        .map_or_else(|_| quoted(location.split('?').next().unwrap_or_default().as_bytes()), |url| shown_url(&url))
 }
 
 #[cfg(test)]

@@ -43,6 +43,14 @@ pub enum ConnectionReuse {
     StickyUserSessions,
 }
 
+/// What requests travel by: a choice of other benchmarks, of which there is one here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Transport {
+    /// HTTP
+    Http,
+}
+
 /// A version of HTTP.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 pub enum HttpVersion {
@@ -219,9 +227,9 @@ impl AudioFormat {
 #[serde(rename_all = "snake_case")]
 pub enum ReadyMode {
     /// It lists the model under `/v1/models`
-    #[default]
     Models,
     /// It answers a request of one token
+    #[default]
     Inference,
     /// Both, in this order
     Both,

@@ -1,6 +1,6 @@
 //! How connections to the server are made, and how long is waited for what.
 
-use super::choices::{ConnectionReuse, HttpVersion, IpVersion};
+use super::choices::{ConnectionReuse, HttpVersion, IpVersion, Transport};
 use crate::values::{Count, Seconds, one_or_many};
 use clap::Args;
 use serde::{Deserialize, Serialize};
@@ -11,6 +11,9 @@ use std::path::PathBuf;
 #[command(next_help_heading = "Connections")]
 #[serde(default, rename_all = "kebab-case")]
 pub struct ConnectionConfig {
+    /// What requests travel by, for scripts that say so
+    #[arg(long, alias = "transport-type", value_name = "WHAT", hide = true)]
+    pub transport: Option<Transport>,
     /// Whether connections serve more than one request [default: pooled]
     #[arg(long, value_name = "HOW")]
     pub connection_reuse_strategy: Option<ConnectionReuse>,

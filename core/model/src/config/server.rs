@@ -35,8 +35,8 @@ pub struct ServerConfig {
     /// on the command line
     #[arg(long, env = "INFEROMETER_API_KEY", hide_env_values = true, value_name = "KEY")]
     pub api_key: Option<String>,
-    /// File whose first line is the key
-    #[arg(long, value_name = "FILE", conflicts_with = "api_key")]
+    /// File whose first line is the key; it wins over a key that is given otherwise
+    #[arg(long, value_name = "FILE")]
     pub api_key_file: Option<PathBuf>,
     /// Header that takes the key as it is, in place of the API's own (`api-key` for Azure)
     #[arg(long, value_name = "NAME")]
@@ -71,7 +71,7 @@ pub struct ServerConfig {
     /// Wait this long for the server to be ready before the load starts [default: 0, do not ask]
     #[arg(long, value_name = "SECONDS")]
     pub wait_for_model_timeout: Option<Seconds>,
-    /// What tells that the server is ready [default: models]
+    /// What tells that the server is ready [default: inference]
     #[arg(long, value_name = "HOW", requires = "wait_for_model_timeout")]
     pub wait_for_model_mode: Option<ReadyMode>,
     /// Time between two attempts [default: 1]

@@ -44,6 +44,11 @@ pub(super) fn connection(config: &ConnectionConfig, urls: &[Url]) -> Result<Conn
     if tls.certificate.is_some() != tls.key.is_some() {
         return refuse("--client-certificate and --client-key go together; give both");
     }
+    if tls.insecure && tls.ca.is_some() {
+        return refuse(
+            "--insecure takes any certificate, and --ca-certificate only those it vouches for; leave one out",
+        );
+    }
     if tls != TlsPlan::default() && !is_secure {
         let flag = match &tls {
             TlsPlan { ca: Some(_), .. } => "--ca-certificate",
@@ -159,6 +164,10 @@ mod tests {
             ("--http2-streams 4", &["--http-version 2"]),
             ("--http-version 2 --http2-streams 0", &["--http2-streams 0"]),
             ("--insecure", &["--insecure", "https://"]),
+            (
+                "--url https://h --insecure --ca-certificate ca.pem",
+                &["--insecure", "--ca-certificate", "leave one out"],
+            ),
             ("--ca-certificate ca.pem", &["--ca-certificate", "https://"]),
             ("--unix-socket /tmp/s --proxy env", &["--unix-socket", "--proxy"]),
             ("--proxy socks5://h", &["--proxy socks5://h", "http://proxy:3128"]),

@@ -55,7 +55,7 @@ pub fn resolve(config: &RawConfig, plugins: &PluginSettings, seed: u64) -> Resul
         )));
     }
     let plugin_options = plugin_options(config, plugins)?;
-    let telemetry = telemetry(config, &server, &plugin_options)?;
+    let telemetry = telemetry(config, &server, &plugin_options, &mut notes)?;
     Ok(Plan {
         models: config
             .server

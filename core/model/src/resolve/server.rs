@@ -14,6 +14,15 @@ use url::Url;
 const DEFAULT_URL: &str = "http://localhost:8000";
 const DEFAULT_READY_INTERVAL: Seconds = Seconds(1.0);
 
+/// What stands for the model in a path.
+const MODEL: &str = "{model}";
+/// The header that takes a session's identifier, where no other is named.
+const CORRELATION: &str = "x-correlation-id";
+/// Headers that nobody else may set.
+const OURS: [&str; 6] = ["connection", "content-length", "host", "transfer-encoding", CORRELATION, "x-request-id"];
+/// Headers that a user may set to what suits the server, and to nothing that changes from session to session.
+const OF_THE_API: [&str; 4] = ["accept", "authorization", "content-type", "user-agent"];
+
 /// The server that `config` asks for.
 pub(super) fn server(raw: &RawConfig) -> Result<ServerPlan, ConfigError> {
     let config = &raw.server;
@@ -22,7 +31,8 @@ pub(super) fn server(raw: &RawConfig) -> Result<ServerPlan, ConfigError> {
         && !path.is_empty()
         && !path.starts_with('/')
     {
-        return Err(ConfigError::new(format!("--endpoint {path} must begin with '/'; write /{path}")));
+        let shown = secret::shown_path(path);
+        return Err(ConfigError::new(format!("--endpoint {shown} must begin with '/'; write /{shown}")));
     }
     if config.endpoint.as_deref().is_some_and(|path| !path.bytes().all(|byte| byte.is_ascii_graphic())) {
         return Err(ConfigError::new(
@@ -38,15 +48,13 @@ pub(super) fn server(raw: &RawConfig) -> Result<ServerPlan, ConfigError> {
     let urls = urls.iter().map(|url| parse_url(url)).collect::<Result<Vec<_>, _>>()?;
     let api_key = match &config.api_key_file {
         Some(file) => Some(key_of_file(file)?),
-        None => config.api_key.as_deref().map(|key| checked_key(key, "the API key")).transpose()?,
+        None => config
+            .api_key
+            .as_deref()
+            .map(|key| checked_key(key, "the key of --api-key or INFEROMETER_API_KEY"))
+            .transpose()?,
     };
-    for (flag, name) in [("--api-key-header", &config.api_key_header), ("--session-header", &config.session_header)] {
-        if let Some(name) = name
-            && !is_header_name(name)
-        {
-            return Err(ConfigError::new(format!("{flag} '{name}' is no name of a header; write it like X-Name")));
-        }
-    }
+    check_header_names(config, &headers, api_key.is_some())?;
     Ok(ServerPlan {
         endpoint: config.endpoint_type.clone().unwrap_or_else(|| "chat".to_owned()),
         connection: connection(&raw.connection, &urls)?,
@@ -66,6 +74,38 @@ pub(super) fn server(raw: &RawConfig) -> Result<ServerPlan, ConfigError> {
     })
 }
 
+/// Checks the names of headers that are given alone: that a header can be called so, and that nothing else sets it.
+fn check_header_names(config: &ServerConfig, given: &[(String, Secret)], has_key: bool) -> Result<(), ConfigError> {
+    for (flag, name) in [("--api-key-header", &config.api_key_header), ("--session-header", &config.session_header)] {
+        let Some(name) = name else { continue };
+        if !is_header_name(name) {
+            return Err(ConfigError::new(format!("{flag} '{name}' is no name of a header; write it like X-Name")));
+        }
+        let is = |other: &str| name.eq_ignore_ascii_case(other);
+        let takes_session = flag == "--session-header";
+        let setter = if given.iter().any(|(other, _)| is(other)) {
+            "--header"
+        } else if takes_session && config.api_key_header.as_deref().is_some_and(is) {
+            "--api-key-header"
+        } else if takes_session && is(CORRELATION) {
+            continue;
+        } else if OURS.into_iter().any(is) || takes_session && OF_THE_API.into_iter().any(is) {
+            "the client itself"
+        } else {
+            continue;
+        };
+        return Err(ConfigError::new(format!(
+            "{flag} '{name}' is set by {setter}; give a name that nothing else sets"
+        )));
+    }
+    if config.api_key_header.is_some() && !has_key {
+        return Err(ConfigError::new(
+            "--api-key-header has no key to send; give one with INFEROMETER_API_KEY or --api-key-file, or leave it out",
+        ));
+    }
+    Ok(())
+}
+
 /// A base URL; `http://` is supplied where no scheme is given.
 fn parse_url(text: &str) -> Result<Url, ConfigError> {
     let full = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
@@ -73,6 +113,13 @@ fn parse_url(text: &str) -> Result<Url, ConfigError> {
         let shown = secret::shown_text(&full);
         ConfigError::new(format!("--url {shown}: {why}; write it as http://127.0.0.1:8000"))
     };
+    if full.contains(MODEL) {
+        return Err(ConfigError::new(format!(
+            "--url {}: {MODEL} stands for the model in a path only; give that by --endpoint, as in --endpoint \
+             '/openai/deployments/{MODEL}/chat/completions'",
+            secret::shown_text(&full)
+        )));
+    }
     let url = Url::parse(&full).map_err(|e| refuse(&e.to_string()))?;
     if !["http", "https"].contains(&url.scheme()) {
         return Err(refuse("the scheme must be http or https"));
@@ -148,9 +195,7 @@ fn parse_headers(text: &str) -> Result<Vec<(String, Secret)>, ConfigError> {
         if !is_header_name(name) || value.chars().any(char::is_control) {
             return Err(ConfigError::new(format!("--header: '{name}' cannot be sent; write it as 'Name: value'")));
         }
-        const OURS: [&str; 6] =
-            ["connection", "content-length", "host", "transfer-encoding", "x-correlation-id", "x-request-id"];
-        if OURS.contains(&name.to_ascii_lowercase().as_str()) {
+        if OURS.iter().any(|ours| name.eq_ignore_ascii_case(ours)) {
             return Err(ConfigError::new(format!("--header: '{name}' is set by the client itself; leave it out")));
         }
     }
@@ -161,7 +206,9 @@ fn parse_headers(text: &str) -> Result<Vec<(String, Secret)>, ConfigError> {
 mod tests {
     use crate::{
         config::ModelSelection,
-        testing::{plan, refused},
+        file::PluginSettings,
+        resolve::resolve,
+        testing::{file, plan, plan_of, refused, typed},
     };
 
     #[test]
@@ -185,7 +232,48 @@ mod tests {
             ("--api-key-header 'a b'", &["--api-key-header 'a b'"]),
             ("--per-chunk-usage", &["--streaming"]),
             ("-H 'X-Request-ID: 1'", &["'X-Request-ID'"]),
+            ("--url http://h/openai/deployments/{model}/chat", &["{model}", "--endpoint '/openai/deployments/{model}"]),
+            ("--api-key-header api-key", &["--api-key-header", "no key", "INFEROMETER_API_KEY"]),
+            ("--api-key k --api-key-header Host", &["--api-key-header 'Host'", "the client itself"]),
+            ("--session-header Authorization", &["--session-header 'Authorization'", "the client itself"]),
+            ("--session-header content-type", &["--session-header 'content-type'"]),
+            ("--session-header X-Request-ID", &["--session-header 'X-Request-ID'"]),
+            ("--session-header X-A -H 'x-a: 1'", &["--session-header 'X-A' is set by --header"]),
+            ("--session-header X-A --api-key k --api-key-header X-A", &["is set by --api-key-header"]),
         ]);
+    }
+
+    #[test]
+    fn an_empty_key_is_named_by_where_it_may_come_from() {
+        let mut config = typed("--model m");
+        config.server.api_key = Some(String::new());
+        let error = plan_of(&config).unwrap_err();
+        assert!(error.contains("--api-key") && error.contains("INFEROMETER_API_KEY"), "{error}");
+    }
+
+    #[test]
+    fn the_key_of_a_file_wins_over_that_of_the_environment() {
+        let file = file("key", "of-the-file\n");
+        let mut config = typed(&format!("--model m --api-key-file {}", file.path().display()));
+        config.server.api_key = Some("of-the-environment".to_owned());
+        let key = resolve(&config, &PluginSettings::default(), 1).unwrap().server.api_key.unwrap();
+        assert_eq!(key.reveal(), "of-the-file");
+    }
+
+    #[test]
+    fn the_usual_header_of_sessions_and_one_of_ones_own_may_be_named() {
+        for name in ["X-Correlation-ID", "X-Session"] {
+            assert_eq!(plan(&format!("--session-header {name}")).unwrap().server.session_header.as_deref(), Some(name));
+        }
+        assert!(plan("--api-key k --api-key-header Authorization").is_ok());
+    }
+
+    #[test]
+    fn a_key_in_a_paths_query_is_not_stored() {
+        let plan =
+            plan("--endpoint /v1/x?key=sk-1 --gpu-telemetry http://h/m?tok=sk-1 --server-metrics http://h/m?sk-1");
+        let stored = serde_json::to_string(&plan.unwrap()).unwrap();
+        assert!(stored.contains("/v1/x?key=<redacted>") && !stored.contains("sk-1"), "{stored}");
     }
 
     #[test]

@@ -94,7 +94,7 @@ pub(super) fn bounds(run: &Run, precision: &Precision) -> Option<String> {
     let asked = run.plan.pointer("/server/receive_timestamps").and_then(Value::as_str);
     let why = match precision.kernel_stamped_share? {
         0.0 if asked == Some("read") => "receive stamps are switched off (--receive-timestamps read)",
-        0.0 => "this system gives no receive stamps",
+        0.0 => "there are no receive stamps here",
         _ => "not all answers have receive stamps",
     };
     Some(format!("how far latencies are off is not known: {why}"))

@@ -243,7 +243,7 @@ fn the_verdict_says_how_far_latencies_may_be_off_and_where_nobody_knows() {
     assert_eq!(said(whole), "Verdict   valid: latency within 0.015 ms");
     let unstamped = Precision { kernel_stamped_share: Some(0.0), ..Precision::default() };
     let unknown = "Verdict   valid: how far latencies are off is not known:";
-    assert_eq!(said(unstamped), format!("{unknown} this system gives no receive stamps"));
+    assert_eq!(said(unstamped), format!("{unknown} there are no receive stamps here"));
     let switched_off = "receive stamps are switched off (--receive-timestamps read)";
     assert_eq!(said_of("read", unstamped), format!("{unknown} {switched_off}"));
     let partly = Precision { kernel_stamped_share: Some(0.9), ..Precision::default() };
