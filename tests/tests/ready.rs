@@ -219,8 +219,10 @@ fn a_server_that_is_loading_is_waited_for() {
 
 #[test]
 fn a_server_that_is_not_ready_in_time_is_named_with_what_was_waited_for() {
-    // What was free a moment ago is taken by nobody.
-    let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
+    // A port that is taken, and that nobody listens on.
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
+    let free = socket.local_addr().unwrap();
     for (url, state) in [
         (format!("http://{free}"), "nothing listens there"),
         (server(|_, _| (200, JSON, r#"{"object":"list","data":[]}"#)), "it lists no model"),

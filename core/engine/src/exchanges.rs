@@ -99,7 +99,7 @@ impl Way<'_> {
         reading: &mut Reading<'_, E>,
         pause: impl AsyncFn(u64),
     ) -> Result<bool, Failure> {
-        let Trip { outgoing, to, ids, break_off } = trip;
+        let Trip { outgoing, to, ids, .. } = trip;
         let over = reading.over;
         let mut outgoing = Cow::Borrowed(outgoing);
         loop {
@@ -107,7 +107,7 @@ impl Way<'_> {
             // However many exchanges it takes, it is broken off at one time.
             let since = |written: u64| Duration::from_nanos(self.clock.now().saturating_sub(written));
             let written = reading.row.written;
-            let break_off = break_off.map(|after| match written {
+            let break_off = trip.break_off.map(|after| match written {
                 ABSENT_NS => after,
                 written => after.saturating_sub(since(written)),
             });
@@ -116,9 +116,10 @@ impl Way<'_> {
             match with_grace(exchange, over).await {
                 None => return Ok(false),
                 // All that matters had been said.
-                Some(Err(Failure { kind: FailureKind::Truncated | FailureKind::Reset, .. })) if reading.has_ended() => {
-                    return Ok(true);
-                }
+                Some(Err(Failure {
+                    kind: FailureKind::Truncated | FailureKind::Reset | FailureKind::Timeout | FailureKind::Tls,
+                    ..
+                })) if reading.has_ended() => return Ok(true),
                 Some(ended) => ended?,
             }
             let Some(next) = reading.next.take() else { return Ok(true) };
@@ -132,9 +133,18 @@ impl Way<'_> {
             progress.exchange += 1;
             reading.go_on(progress.exchange, &next);
             if next.delay_ns > 0 {
+                let until = self.clock.now().saturating_add(next.delay_ns);
+                let written = reading.row.written;
+                let broken_off = trip
+                    .break_off
+                    .filter(|_| written != ABSENT_NS)
+                    .map(|after| written.saturating_add(u64::try_from(after.as_nanos()).unwrap_or(u64::MAX)));
                 progress.paused = true;
-                pause(self.clock.now().saturating_add(next.delay_ns)).await;
+                pause(broken_off.map_or(until, |at| at.min(until))).await;
                 progress.paused = false;
+                if broken_off.is_some_and(|at| at <= until) {
+                    return Err(Failure::new(FailureKind::Cancelled, "broken off on purpose"));
+                }
             }
             outgoing = Cow::Owned(next);
         }

@@ -11,7 +11,7 @@ use crate::{
     store::Kept,
     worker::Worker,
 };
-use inferometer_abi::types::{ABSENT_NS, Outcome, Outgoing};
+use inferometer_abi::types::{ABSENT_NS, NO_COUNT, Outcome, Outgoing};
 use inferometer_model::{Failure, FailureKind, Row, plan::PhaseKind};
 use inferometer_net::{Lane, RequestIds};
 use std::{borrow::Cow, cell::Cell, rc::Rc, sync::atomic::Ordering::Relaxed, time::Duration};
@@ -106,7 +106,7 @@ impl Flight {
             let Buffers { text, reasoning, .. } = &self.buffers;
             unescape(if text.is_empty() { reasoning } else { text }).into_owned()
         });
-        self.keep(ended.err().map(|failure| self.placed(failure)));
+        self.keep(ended.err().map(|failure| job.server.hide(self.placed(failure))));
         Landed { row: self.row, reply }
     }
 
@@ -175,7 +175,7 @@ impl Flight {
         } else {
             "waiting for the answer"
         };
-        format!("{stage} after {limit:?}")
+        format!("{stage} after {limit:?} (--request-timeout-seconds)")
     }
 
     /// The failure, and which exchange it came in where that was not the first.
@@ -191,6 +191,13 @@ impl Flight {
         self.kept = true;
         self.progress.stamp(&mut self.row);
         let (row, worker) = (&mut self.row, &self.worker);
+        // A server that counts nothing says so by zeros.
+        if row.usage_prompt == 0 {
+            row.usage_prompt = NO_COUNT;
+        }
+        if row.usage_completion == 0 && row.events > 0 {
+            row.usage_completion = NO_COUNT;
+        }
         row.end = worker.job.clock.now();
         row.outcome = match &failure {
             None => Outcome::OK,

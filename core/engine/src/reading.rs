@@ -251,7 +251,7 @@ impl<'a, E: Ear> Reading<'a, E> {
                 _ => {}
             }
             if row.events > 0 {
-                gaps::push(between, at_ns - row.last);
+                gaps::push(between, at_ns.saturating_sub(row.last));
             }
             if row.first_output == ABSENT_NS && !(delta.text.is_empty() && delta.tool.is_empty()) {
                 row.first_output = at_ns;

@@ -14,7 +14,7 @@ use crate::{
 };
 use inferometer_abi::documents::{Component, Export, PhaseReport, Report, Run, Series, TelemetrySource, Verdict};
 use inferometer_metrics::{
-    Options, PhaseMetrics, Window, catalogue, context_overflows,
+    Options, PhaseMetrics, TokenSource, Window, catalogue, context_overflows,
     telemetry::{Span, summarize},
 };
 use inferometer_model::{
@@ -103,6 +103,10 @@ pub(crate) fn report(job: &Job, records: &Records, facts: Facts<'_>) -> (Report,
     notes.extend(counted.note(facts.kept.to_count, measured_ok));
     if measured().any(|phase| phase.metrics.contains_key("usage_discrepancy_count")) {
         notes.extend(counted.compared_note(measured_ok));
+    }
+    let counts_tokens = facts.options.produces_tokens || facts.options.tokenizes_input;
+    if facts.options.token_source == TokenSource::ServerOnly && counts_tokens {
+        notes.extend(counted.untold_note(measured_ok));
     }
     notes.extend(resent_note(resent));
     let waited = measured().filter_map(|phase| phase.load.waited_for_data).sum();

@@ -6,6 +6,7 @@ use inferometer_model::{
     Clock, ConfigError, Failure,
     config::{ConnectionReuse, HttpVersion, ReceiveTimestamps},
     plan::ServerPlan,
+    secret::Secret,
 };
 use inferometer_net::{Client, Destination, Head, Limits, Route, Stamping, Usage, check_source};
 use std::{borrow::Cow, net::IpAddr};
@@ -13,6 +14,10 @@ use std::{borrow::Cow, net::IpAddr};
 const CONTENT_TYPE: &str = "Content-Type";
 /// What stands for the model in a path.
 const MODEL: &str = "{model}";
+
+/// Shorter values of headers are no secrets, and are found in any text.
+const SHORTEST_SECRET: usize = 6;
+const HIDDEN: &str = "<redacted>";
 
 /// The path that an endpoint calls its own, by `plan`; [`MODEL`] may be in it.
 pub(crate) fn own_path(plan: &ServerPlan, info: &EndpointInfo) -> String {
@@ -39,6 +44,8 @@ pub(crate) struct Server {
     headers: Vec<(String, String)>,
     /// The header that takes a session's identifier, where the user named one.
     session_header: Option<String>,
+    /// What only the server should see, should it repeat it.
+    secrets: Vec<String>,
     usage: Usage,
     /// The kernel has begun to stamp before the first connection is made.
     _stamping: Option<Stamping>,
@@ -91,6 +98,11 @@ impl Server {
             },
         };
         let session_header = plan.session_header.clone();
+        let shown = plan.headers.iter().map(|(_, value)| value).chain(&plan.api_key).map(Secret::reveal);
+        let long = shown.filter(|value| value.len() >= SHORTEST_SECRET);
+        // Also without the word before it, such as `Bearer`.
+        let secrets = long.flat_map(|value| [Some(value), value.split_once(' ').map(|(_, key)| key)]);
+        let secrets = secrets.flatten().filter(|secret| !secret.is_empty()).map(str::to_owned).collect();
         let is_taken = |name: &&String| headers.iter().any(|(other, _)| other.eq_ignore_ascii_case(name));
         if let Some(name) = session_header.as_ref().filter(is_taken) {
             return Err(EngineError::Config(ConfigError::new(format!(
@@ -105,6 +117,7 @@ impl Server {
             heads: Vec::new(),
             headers,
             session_header,
+            secrets,
             usage,
             _stamping: usage.stamped.then(Stamping::begin).flatten(),
             http: connection.http,
@@ -120,6 +133,21 @@ impl Server {
     pub(crate) fn client(&self, clock: Clock) -> Client {
         let client = Client::new(clock, self.destinations.clone(), self.usage).with_sources(&self.sources);
         client.with_http(self.http, self.streams)
+    }
+
+    /// `words` of the server's without the keys and header values that it is asked with.
+    pub(crate) fn hidden(&self, words: String) -> String {
+        self.secrets.iter().fold(words, |words, secret| {
+            if words.contains(secret.as_str()) { words.replace(secret.as_str(), HIDDEN) } else { words }
+        })
+    }
+
+    /// A failure whose message shows no secret.
+    pub(crate) fn hide(&self, failure: Failure) -> Failure {
+        if self.secrets.is_empty() {
+            return failure;
+        }
+        Failure::new(failure.kind, self.hidden(failure.message.into_owned()))
     }
 
     /// The head of a request to destination `to`.

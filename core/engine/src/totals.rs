@@ -86,6 +86,8 @@ pub(crate) struct Counted {
     requests: u64,
     /// Requests of which both have counted anything.
     compared: u64,
+    /// Requests of which the server has counted nothing.
+    untold: u64,
 }
 
 impl Counted {
@@ -101,6 +103,19 @@ impl Counted {
         let both = |server, local| server != NO_COUNT && local != NO_COUNT;
         let is_compared = both(row.usage_prompt, row.local_prompt) || both(row.usage_completion, row.local_output);
         self.compared += u64::from(row.is_ok() && is_compared);
+        let is_untold = row.usage_prompt == NO_COUNT && row.usage_completion == NO_COUNT;
+        self.untold += u64::from(row.is_ok() && is_untold);
+    }
+
+    /// Says of how many of `ok` requests no tokens are known, where only the server's counts are used.
+    pub(crate) fn untold_note(&self, ok: u64) -> Option<String> {
+        (self.untold > 0).then(|| {
+            format!(
+                "the server told no usage in {} of {ok} answers: leave --use-server-token-count out to have their tokens \
+                 counted here",
+                self.untold
+            )
+        })
     }
 
     /// Says of how many of `ok` requests `usage_discrepancy_count` is, if not of all.
@@ -148,5 +163,8 @@ mod tests {
         let note = counted.compared_note(3).unwrap();
         assert!(note.starts_with("usage_discrepancy_count is of 2 of 3 requests"), "{note}");
         assert_eq!(counted.compared_note(2), None);
+        assert_eq!(counted.untold_note(3), None);
+        counted.push(&Row { outcome: Outcome::OK, ..Row::EMPTY });
+        assert!(counted.untold_note(4).unwrap().contains("in 1 of 4 answers"));
     }
 }

@@ -171,7 +171,10 @@ impl Terms {
         let is_inherited = forks || entry >= self.sessions;
         let last = session.turns.iter().rposition(|turn| turn.builds).unwrap_or(0);
         for (number, turn) in session.turns.iter_mut().enumerate() {
-            let is_needed = turn.encoded.is_none() || turn.builds && (number < last || is_inherited) || keeps_text;
+            // The texts of a form are not found in its body.
+            let is_form = turn.encoded.as_ref().is_some_and(|outgoing| outgoing.content_type.starts_with("multipart/"));
+            let is_needed =
+                turn.encoded.is_none() || is_form || turn.builds && (number < last || is_inherited) || keeps_text;
             if !is_needed {
                 turn.said = Vec::new();
             }

@@ -212,9 +212,7 @@ impl Dialogue {
             reasoning: heard.reasoning.said().to_owned(),
             has_other: heard.other,
             figures,
-            failure: ended.err().map(|failure| {
-                Failure::new(failure.kind, ready::secrets_hidden(&self.plan.server, failure.message.into_owned()))
-            }),
+            failure: ended.err().map(|failure| self.server.hide(failure)),
         }
     }
 

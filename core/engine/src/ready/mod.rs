@@ -18,7 +18,7 @@ use inferometer_model::{
     Failure, FailureKind, Row,
     config::ReadyMode,
     plan::{Plan, ReadyPlan},
-    secret::{self, shown_url},
+    secret::shown_url,
 };
 use models::MODELS;
 use std::time::{Duration, Instant};
@@ -198,23 +198,10 @@ impl Site<'_> {
 
     /// What the server says, without what only it should see.
     fn hidden(&self, words: String) -> String {
-        secrets_hidden(&self.plan.server, words)
+        self.line.way.server.hidden(words)
     }
 }
 
 fn late(limit: Duration) -> Failure {
     Failure::new(FailureKind::Timeout, format!("no whole answer within {limit:?}"))
 }
-
-/// `words` without the keys and header values that `server` is asked with, should it repeat them.
-pub(crate) fn secrets_hidden(server: &inferometer_model::plan::ServerPlan, words: String) -> String {
-    let values = server.headers.iter().map(|(_, value)| value).chain(&server.api_key);
-    values.map(secret::Secret::reveal).filter(|value| value.len() >= SHORTEST_SECRET).fold(words, |words, value| {
-        let bare = value.split_once(' ').map_or(value, |(_, key)| key);
-        words.replace(value, HIDDEN).replace(bare, HIDDEN)
-    })
-}
-
-/// Shorter values of headers are no secrets, and are found in any text.
-const SHORTEST_SECRET: usize = 6;
-const HIDDEN: &str = "<redacted>";
