@@ -34,7 +34,8 @@ pub(crate) fn run(plan: Plan, registry: &Registry, latency_ns: u64) -> Ended {
     for (number, request) in prepared.preview(SHOWN).into_iter().enumerate() {
         let Preview { session, method, url, content_type, body } = request;
         let body = body::shown(&content_type, &body);
-        say(format_args!("request {number} ({session}): {method} {url} {body}"));
+        let gap = if body.starts_with('\n') { "" } else { " " };
+        say(format_args!("request {number} ({session}): {method} {url}{gap}{body}"));
     }
     let path = prepared.folder()?.join(SCHEDULE);
     let refused = |error: io::Error| Failure::new(ExitCode::Internal, format!("{}: {error}", path.display()));

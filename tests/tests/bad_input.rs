@@ -311,7 +311,7 @@ fn urls_that_cannot_be_used_are_refused_with_what_would_do() {
         let outcome = Program::profile().args(["--model", "m", "--url", url]).run().expect_code(2);
         says(&outcome, words);
     };
-    with("https://localhost:8000", &["--url https://localhost:8000", "proxy"]);
+    with("http://h/deployments/{model}/chat", &["{model}", "--endpoint '/openai/deployments/{model}"]);
     with("ftp://localhost", &["--url ftp://localhost", "http"]);
     with("http://", &["--url", "http://127.0.0.1:8000"]);
     with("http://localhost:99999", &["--url http://localhost:99999", "port"]);

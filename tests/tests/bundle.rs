@@ -120,6 +120,18 @@ fn searched(folder: &Path, text: &str) -> (Vec<String>, bool) {
 }
 
 #[test]
+fn a_template_of_bodies_is_put_in_and_the_file_of_a_key_is_only_named() {
+    let template = br#"{"model": {{ model|tojson }}, "messages": {{ messages|tojson }}, "max_tokens": 2}"#;
+    let chat = ["--endpoint-type", "template", "--endpoint", "/v1/chat/completions", "--tokenizer", "builtin"];
+    let own = ["--extra-inputs", "payload_template:body.j2", "--request-count", "2", "--isl", "5"];
+    let _ = sends_the_same(&[&chat[..], &own].concat(), &[("body.j2", template)]);
+
+    let url = ["--model", "m", "--url", "http://127.0.0.1:9", "--tokenizer", "builtin", "--api-key-file", "my.key"];
+    let bundle = bundled(&url, &[("my.key", b"sk-1")]);
+    assert!(bundle.stdout.contains("file of this machine: --api-key-file 'my.key'"), "{}", bundle.stdout);
+}
+
+#[test]
 fn a_run_from_a_bundle_sends_the_bytes_of_the_run_that_it_was_made_of() {
     sends_the_same(
         &["--input-file", "in/prompts.jsonl", "--tokenizer", "builtin"],

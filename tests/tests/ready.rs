@@ -47,8 +47,8 @@ type Answers = fn(&str, usize) -> (u16, &'static str, &'static str);
 
 /// A server that answers as it is told, until the tests are over.
 fn server(answers: Answers) -> String {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port of this machine is free");
+    let url = format!("http://{}", listener.local_addr().expect("what is bound has an address"));
     thread::spawn(move || {
         let asked = AtomicUsize::new(0);
         for stream in listener.incoming().flatten() {

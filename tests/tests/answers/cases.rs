@@ -167,11 +167,7 @@ fn of_streams() -> Vec<Case> {
             ),
             Failed("malformed", "an event that cannot be read"),
         ),
-        case(
-            "half of a pair of surrogates",
-            stream(hello().replace("Hello", "\\ud83d")),
-            TWO,
-        ),
+        case("half of a pair of surrogates", stream(hello().replace("Hello", "\\ud83d")), TWO),
         case(
             "an event that is no JSON",
             stream(format!("{}data: {{\"choices\":[\n\n", piece("Hello"))),

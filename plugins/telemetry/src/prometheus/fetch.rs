@@ -69,7 +69,8 @@ pub(super) fn place(typed: &str) -> Result<Url> {
 
 /// How a place is shown: without what may be secret in it, which is how results spell it too.
 pub(super) fn shown(url: &Url) -> String {
-    let names: Vec<String> = url.query_pairs().map(|(name, _)| format!("{name}=<redacted>")).collect();
+    let name = |pair: &str| pair.split_once('=').map_or(String::new(), |(name, _)| format!("{name}=")) + "<redacted>";
+    let names: Vec<String> = url.query().into_iter().flat_map(|query| query.split('&')).map(name).collect();
     let mut url = url.clone();
     url.set_query(None);
     url.set_fragment(None);
@@ -244,6 +245,7 @@ mod tests {
     fn what_may_be_secret_in_a_place_is_not_shown() {
         for (url, text) in [
             ("http://me:pass@host:1/m?token=2&a=b#x", "http://host:1/m?token=<redacted>&a=<redacted>"),
+            ("http://host/m?token", "http://host/m?<redacted>"),
             ("http://host/", "http://host"),
         ] {
             assert_eq!(shown(&Url::parse(url).unwrap()), text);
