@@ -57,6 +57,11 @@ impl<'a> Parts<'a> {
 
     /// The error for a turn without `what`.
     pub(crate) fn lacks(self, what: &str) -> Error {
-        Error::config(format!("a turn has to hold {what} for `{}`, and one holds none", self.endpoint))
+        let made_up = match what {
+            "a sound" => "; --audio-length-mean 5 makes some up",
+            "an image" => "; --image-width-mean 512 makes some up",
+            _ => "",
+        };
+        Error::config(format!("a turn has to hold {what} for `{}`, and one holds none{made_up}", self.endpoint))
     }
 }

@@ -25,7 +25,7 @@ pub struct Outgoing {
     ///
     /// - A path stands below the URL that the user gave, as the endpoint's own path does: with `--url http://host/api`,
     ///   `/v1/jobs/7` is sent as `/api/v1/jobs/7`. A path that begins with `/api/` is sent as it is, since servers differ in
-    ///   whether they know of such a prefix. The query of the user's URL is added to a path without one.
+    ///   whether they know of such a prefix. The query of the user's URL comes before the path's own.
     /// - A whole URL is followed as it is if it lies on the server that is being asked (same scheme, host and port). On
     ///   another one it fails the request: the user's headers, and keys among them, are meant for this server alone.
     pub path: RString,
