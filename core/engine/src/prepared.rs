@@ -183,8 +183,7 @@ impl Prepared {
             }
             strategies.push(own);
         }
-        notes.extend(job.pool.check(&job.phases[0].order())?);
-        job.pool.prepare(job.phases[0].order())?;
+        notes.extend(job.pool.prepare(job.phases[0].order())?);
         descriptors::provide(job.phases.iter().map(|phase| &phase.plan), workers.into(), collectors.len() as u64)?;
         Ok(Self {
             benchmark_id: benchmark_id(job.clock),

@@ -20,6 +20,10 @@ impl Terms {
     /// When the endpoint, which goes by `name`, does not send what the user has asked to be sent.
     pub(super) fn effects(&self, endpoint: &dyn Endpoint, name: &str, session: &Session) -> Result<Vec<String>> {
         let Some(first) = session.turns.first().filter(|turn| !turn.said.is_empty()) else { return Ok(Vec::new()) };
+        let asked = self.flags & (request_flags::CHUNK_USAGE | request_flags::LEGACY_MAX_TOKENS);
+        if asked == 0 && first.max_tokens == 0 && self.system.is_none() && self.user_context_tokens.is_none() {
+            return Ok(Vec::new());
+        }
         let encode = |said: &[Arc<Said>], flags: u32, max_tokens: u32| {
             with_messages(said, |messages| {
                 let mut outgoing = Outgoing::default();

@@ -130,34 +130,31 @@ impl Pool {
         outlines.as_ref().map_err(|error| EngineError::component(&self.names[0])(error.clone()))
     }
 
-    /// Makes the sessions that come first in `order` ready, one after another: enough to begin with.
+    /// Makes the sessions that come first in `order` ready, one after another: enough to begin with. What is worth saying of
+    /// settings that change nothing of what is sent.
     ///
     /// # Errors
-    /// What is wrong with the first of them that cannot be made.
-    pub(crate) fn prepare(&self, order: Order) -> Result<(), EngineError> {
-        let (mut place, mut made_bytes) = (0, 0);
+    /// What is wrong with the first of them that cannot be made, or that the endpoint does not send what it was asked to.
+    pub(crate) fn prepare(&self, order: Order) -> Result<Vec<String>, EngineError> {
+        let (mut place, mut made_bytes, mut notes) = (0, 0, Vec::new());
         // Whatever is still missing after as many places as there are sessions is not wanted soon.
         while made_bytes < UP_FRONT && place < self.cells.len() as u64 && locked(&self.shelf).kept < self.sessions() {
             let Some(entry) = order.entry(place) else { break };
             place += 1;
             if self.kept(entry).is_none() {
-                let made = self.make(entry, false).map_err(|refused| self.engine_error(refused))?;
+                // The first of them tells what the endpoint makes of the settings, and keeps its texts for that.
+                let is_first = place == 1;
+                let made = self.make(entry, is_first).map_err(|refused| self.engine_error(refused))?;
+                if is_first {
+                    let effects = self.terms.effects(&*self.endpoint, &self.names[1], &made);
+                    notes = effects.map_err(|error| EngineError::Config(ConfigError::new(error.message)))?;
+                }
                 made_bytes += made.bytes();
                 self.keep(&mut locked(&self.shelf), entry, &Ok(Arc::new(made)));
             }
         }
         locked(&self.shelf).begin(order, place);
-        Ok(())
-    }
-
-    /// Checks with the first session of `order` that the endpoint sends what the user has asked to be sent; what is worth
-    /// saying of settings that change nothing.
-    pub(crate) fn check(&self, order: &Order) -> Result<Vec<String>, EngineError> {
-        let Some(entry) = order.entry(0) else { return Ok(Vec::new()) };
-        let session = self.make(entry, true).map_err(|refused| self.engine_error(refused))?;
-        let [_, endpoint] = &self.names;
-        let checked = self.terms.effects(&*self.endpoint, endpoint, &session);
-        checked.map_err(|error| EngineError::Config(ConfigError::new(error.message)))
+        Ok(notes)
     }
 
     /// Makes a session.
