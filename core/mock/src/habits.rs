@@ -16,9 +16,9 @@ pub enum Habit {
     NoRole,
     /// Chat and text streams: the finish reason comes in the chunk of the last token
     FinishWithLastToken,
-    /// Streams end without the event [DONE]
+    /// Streams end without the event `[DONE]`
     NoDone,
-    /// Streams end with the event [DONE], also in APIs that have none
+    /// Streams end with the event `[DONE]`, also in APIs that have none
     ExtraDone,
     /// Chat and text streams tell their usage also when they are not asked to
     UsageUnasked,
