@@ -98,7 +98,8 @@ impl Source {
         let failed = |reason: String| Error::new(ErrorKind::IO, format!("no HTTP client could be made: {reason}"));
         let headers = headers.iter().map(|(name, value)| header(name, value)).collect::<Result<HeaderMap>>()?;
         let builder = Client::builder().default_headers(headers).no_proxy().redirect(redirect::Policy::none());
-        let client = tls.apply(builder)?.build();
+        let builder = if url.scheme() == "https" { tls.apply(builder) } else { Tls::without(builder) };
+        let client = builder?.build();
         let client = client.map_err(|error| failed(root(error)))?;
         let runtime = Builder::new_current_thread().enable_all().build().map_err(|error| failed(error.to_string()))?;
         Ok(Self { url, timeout, client, runtime: Some(runtime) })

@@ -1,8 +1,9 @@
 //! TLS of pages that are read over https: whom the client trusts, and what it shows of itself.
 
-use inferometer_plugin_sdk::types::{Error, Result};
+use inferometer_plugin_sdk::types::{Error, ErrorKind, Result};
 use reqwest::{Certificate, ClientBuilder, Identity};
-use std::{fs, path::Path, path::PathBuf};
+use rustls::{ClientConfig, RootCertStore};
+use std::{fs, path::Path, path::PathBuf, sync::Arc};
 
 /// How TLS is spoken.
 #[derive(Debug, Default)]
@@ -16,6 +17,15 @@ pub(super) struct Tls {
 }
 
 impl Tls {
+    /// A client that never will: reading whom the system trusts takes longer than all else that it does.
+    pub(super) fn without(builder: ClientBuilder) -> Result<ClientBuilder> {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+        let config = config.map_err(|e| Error::new(ErrorKind::OTHER, format!("no client of TLS can be made: {e}")))?;
+        let trusts_nobody = config.with_root_certificates(RootCertStore::empty()).with_no_client_auth();
+        Ok(builder.tls_backend_preconfigured(trusts_nobody))
+    }
+
     /// A client that speaks it.
     ///
     /// # Errors
