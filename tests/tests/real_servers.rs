@@ -12,6 +12,8 @@ fn run(peer: &Peer, words: &str, requests: u64) -> Results {
         .arg(peer.model_folder())
         .args(words.split_whitespace())
         .args(["--request-count", &requests.to_string()])
+        // The tiny model ends some answers before their first word: these prompts it answers, if it leaves nothing to chance.
+        .args(["--random-seed", "7", "--extra-inputs", "temperature:0"])
         .run()
         .expect_code(0);
     let results = Results::of(&outcome);
@@ -109,7 +111,7 @@ fn dynamo_answers_whole_chats() {
 #[test]
 fn dynamo_keeps_up_with_a_poisson_rate() {
     let Some(peer) = peers::dynamo() else { return };
-    let words = "--streaming --request-rate 50 --arrival-pattern poisson --random-seed 1 --isl 100 --osl 16";
+    let words = "--streaming --request-rate 50 --arrival-pattern poisson --isl 100 --osl 16";
     let results = run(peer, words, 100);
     counts_agree(&results, 16.0);
     times_are_in_order(&results);
